@@ -1,0 +1,1 @@
+"""Data on disk: index tables, frames, landmarks, sampling, transforms, the demo set. Knows no network."""

@@ -1,0 +1,42 @@
+"""What a user gets to see when something is wrong: one line and exit code 2."""
+
+import sys
+import warnings
+from collections.abc import Callable
+
+import tyro
+
+
+class UserError(Exception):
+    """A fault in what the user gave. The message is one line: what, where, what to do."""
+
+
+def warn(message: str) -> None:
+    """Print one `warning:` line on stderr; the same message is printed once a process."""
+    if message not in _warned:
+        _warned.add(message)
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+_warned: set[str] = set()
+
+
+def run_script(main: Callable, argv: list[str] | None = None) -> None:
+    """Run a script's main function (or a dict of subcommands) from its command line.
+
+    A UserError ends it with one line on stderr and exit code 2, Ctrl-C with exit code 130;
+    anything else is a bug and raises. If main returns an int, that is the exit code.
+    """
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    try:
+        if isinstance(main, dict):
+            code = tyro.extras.subcommand_cli_from_dict(main, args=argv)
+        else:
+            code = tyro.cli(main, args=argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted{f': {stop}' if str(stop) else ''}", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

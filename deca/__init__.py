@@ -1,0 +1,1 @@
+"""3D face reconstruction: DECA (FLAME) and the free Anny head."""

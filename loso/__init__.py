@@ -1,0 +1,1 @@
+"""The leave-one-subject-out protocol: settings, folds, training, records, metrics."""

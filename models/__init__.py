@@ -1,0 +1,1 @@
+"""Networks and loss: tensors in, tensors out. Knows no files."""
