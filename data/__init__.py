@@ -1,1 +1,4 @@
-"""Data on disk: index tables, frames, landmarks, sampling, transforms, the demo set. Knows no network."""
+"""Data on disk: index tables, frames, landmarks, sampling, transforms, the demo set.
+
+Knows files and tables, never networks.
+"""
