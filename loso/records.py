@@ -49,7 +49,8 @@ def read_record(path: Path) -> dict:
             raise UserError(f"{path}: no '{key}' in it; delete it and run again")
     shape = (len(record["clips"]), len(record["classes"]))
     for epoch in record["epochs"]:
-        if np.shape(epoch.get("scores")) != shape:
+        rows = epoch.get("scores") or []
+        if [len(row) for row in rows] != [shape[1]] * shape[0]:
             raise UserError(
                 f"{path}: epoch {epoch.get('epoch')} has no {shape[0]} x {shape[1]} scores; "
                 "delete it and run again"

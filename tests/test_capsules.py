@@ -1,4 +1,4 @@
-"""Parity of the capsule layers with the published implementation's numbers, and what defines them."""
+"""The capsule layers equal the published numbers; what else defines them."""
 
 import numpy as np
 import pytest

@@ -141,9 +141,7 @@ def test_weights_survive_safetensors_and_pth(tmp_path):
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     torch.save({"model": network.state_dict()}, tmp_path / "w.pth")
     for name in ("w.safetensors", "w.pth"):
-        settings = Settings(
-            trunk="efficientnet_lite0", weights=str(tmp_path / name), image_size=97
-        )
+        settings = Settings(trunk="efficientnet_lite0", weights=str(tmp_path / name), image_size=97)
         again = build_network(settings, read_weights(settings))
         assert all(
             torch.equal(a, b)
