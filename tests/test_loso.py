@@ -279,11 +279,12 @@ def test_metrics_give_the_published_figures():
     matrices = json.loads((GOLDEN / "capsulenet_confusion.json").read_text())
     for data, (uf1, uar) in PUBLISHED.items():
         got = scores(*expand(matrices[data]), 3)
-        assert (round(got.uf1, 4), round(got.uar, 4)) == (uf1, uar)
+        # SAMM's UAR is 0.59898, given as 0.5989.
+        assert (got.uf1, got.uar) == pytest.approx((uf1, uar), abs=1e-4)
     pooled = np.sum([matrices[data] for data in PUBLISHED], axis=0)
     assert pooled.sum() == 435
     got = scores(*expand(pooled), 3)
-    assert (round(got.uf1, 4), round(got.uar, 4)) == (0.6520, 0.6506)
+    assert (got.uf1, got.uar) == pytest.approx((0.6520, 0.6506), abs=1e-4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
