@@ -6,7 +6,6 @@ ARKit names (mouthSmileLeft, browInnerUp, …) add linearly to it.
 """
 
 import functools
-import os
 import shutil
 import sys
 import tempfile
@@ -44,9 +43,7 @@ class Head(nn.Module):
 
     def __init__(self, data: ModelData) -> None:
         super().__init__()
-        model = Anny.from_model_data(
-            data, skinning_method="lbs", bone_orientation="cached"
-        ).float()
+        model = Anny.from_model_data(data, skinning_method="lbs", bone_orientation="cached").float()
         self._model = model.requires_grad_(False)
         self.phenotypes: list[str] = list(model.phenotype_labels)
         self.local_changes: list[str] = list(model.local_change_labels)
@@ -149,7 +146,7 @@ def _build(path: Path) -> None:
             skinning_method="lbs",
         )
         model.float().to_model_data().save_safetensors(scratch / path.name)
-        os.replace(scratch / path.name, path)
+        (scratch / path.name).replace(path)
     finally:
         anny.paths.set_anny_cache_path(usual_cache)
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,8 +1,8 @@
 """First hits of rays on a triangle mesh, by Intel Embree on the CPU. Arrays in, arrays out.
 
-    scene = Scene(vertices, faces)
-    hits = scene.first_hit(*orthographic_rays(224, 224))
-    colours = hits.interpolate(vertex_colours, faces)      # (N, C); rows of misses are 0
+scene = Scene(vertices, faces)
+hits = scene.first_hit(*orthographic_rays(224, 224))
+colours = hits.interpolate(vertex_colours, faces)      # (N, C); rows of misses are 0
 """
 
 from dataclasses import dataclass
@@ -46,14 +46,16 @@ class Scene:
             raise ValueError("vertices must be finite")
         if faces.min() < 0 or faces.max() >= len(vertices):
             raise ValueError(f"faces name vertices outside 0..{len(vertices) - 1}")
-        self._scene = EmbreeScene()
+        self._scene = EmbreeScene(robust=True)  # no ray slips between two faces
         self._mesh = TriangleMesh(self._scene, vertices, faces)  # Embree reads its buffers
 
     def first_hit(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
         """Rays (N, 3) and (N, 3), directions of any length -> their first hits."""
         origins, directions = _rays(origins, directions)
         if not len(origins):
-            return Hits(np.zeros(0, np.int32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
+            return Hits(
+                np.zeros(0, np.int32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+            )
         found = self._scene.run(origins, directions, output=True)
         face = found["primID"]
         u, v = found["u"], found["v"]
