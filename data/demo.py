@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .demo_face import Figure, Person, build_figure, draw
+from .demo_figure import Figure, build_figure
+from .demo_picture import draw
 from .demo_plan import (
     CORPORA,
     FULL_SIZE,
@@ -130,9 +131,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @functools.lru_cache(2)  # with and without glasses; clips come subject by subject
-def _figure(seed: int, data: str, subject: str, with_glasses: bool) -> tuple[Person, Figure]:
-    person = sample_person(seed, data, subject)
-    return person, build_figure(person, with_glasses)
+def _figure(seed: int, data: str, subject: str, with_glasses: bool) -> Figure:
+    return build_figure(sample_person(seed, data, subject), with_glasses)
 
 
 def draw_clip(out: Path, seed: int, clip: Clip) -> None:
@@ -147,8 +147,8 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
     quality = int(rng.integers(86, 97))
     numbers = list(range(clip.first, clip.last + 1))
 
-    person, figure = _figure(seed, clip.data, clip.subject, True)
-    frames = draw(figure, person, setting, actions, rotation)
+    figure = _figure(seed, clip.data, clip.subject, True)
+    frames = draw(figure, setting, actions, rotation)
     folder = out / clip.folder
     part = folder.with_name(f".{clip.name}.part")
     try:
@@ -157,9 +157,9 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
         for number, frame in zip(numbers, frames, strict=True):
             _write_frame(part / clip.frame_name(number), frame, clip, number, noise, quality, seed)
         if clip.glasses:
-            person, bare = _figure(seed, clip.data, clip.subject, False)
+            bare = _figure(seed, clip.data, clip.subject, False)
             shown = [numbers.index(clip.onset), numbers.index(clip.apex)]
-            frames = draw(bare, person, setting, actions[shown], rotation[shown])
+            frames = draw(bare, setting, actions[shown], rotation[shown])
             truth = out / "truth" / "without_glasses"
             truth.mkdir(parents=True, exist_ok=True)
             for i, frame in zip(shown, frames, strict=True):
@@ -179,7 +179,7 @@ def _motion(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray
     actions = curve[:, None] * head.action_vector(dict(clip.actions)).numpy()
     # A resting face is not empty: it differs by subject, a little by clip, and looks somewhere.
     rest = generator(seed, clip.data, clip.subject, "rest")
-    resting = np.clip(rest.normal(0, 0.05, actions.shape[1]), 0, 0.12)
+    resting = np.clip(rest.normal(0, 0.035, actions.shape[1]), 0, 0.09)
     resting += np.clip(rng.normal(0, 0.02, actions.shape[1]), 0, 0.05)
     fixed = ("eye", "jaw", "tongue", "mouthLeft", "mouthRight", "mouthClose", "mouthFunnel")
     for i, name in enumerate(head.actions):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .demo_face import Person, Setting
+from .demo_figure import Person
+from .demo_picture import Setting
 from .demo_skin import Looks
 from .demo_wear import GlassesStyle
 from .head import load_head, sample_identity
@@ -191,11 +192,11 @@ def _clip_names(
 def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emotion: str) -> Clip:
     label, groups = EMOTIONS[emotion]
     group = groups[rng.integers(len(groups))]
-    length = 11 + int(21 * rng.beta(1.1, 2.2))  # onset to offset
+    length = 11 + int(21 * rng.beta(1.0, 2.6))  # onset to offset
     rise = int(np.clip(round(length * rng.uniform(0.3, 0.7)), 4, length - 5))
     low, high = CORPORA[data].first_numbers
     first = 2 * int(rng.integers(low, high) // 2) + 1
-    onset = first + int(rng.integers(0, 4))
+    onset = first + int(rng.integers(0, 3))
     offset = onset + length - 1
     return Clip(
         data=data,
@@ -209,7 +210,7 @@ def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emo
         onset=onset,
         apex=onset + rise,
         offset=offset,
-        last=offset + int(rng.integers(0, 4)),
+        last=offset + int(rng.integers(0, 3)),
         actions=_actions(rng, group),
     )
 
@@ -257,7 +258,8 @@ def sample_person(seed: int, data: str, subject: str) -> Person:
         lips=tuple(lips),
         hair=hair,
         iris=iris,
-        hairline=rng.uniform(-4, 10),
+        hairline=rng.uniform(-4, 8) if female else rng.uniform(0, 12),
+        recession=rng.uniform(0, 4) if female else rng.uniform(2, 14),
         brow_height=rng.uniform(-1.0, 1.5),
         brow_thickness=rng.uniform(0.7, 0.95) if female else rng.uniform(0.9, 1.3),
         brow_density=rng.uniform(0.75, 0.95),

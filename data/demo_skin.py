@@ -21,7 +21,7 @@ LEFT = 0.58  # the charts of the head lie at u > LEFT
 SOCKET = (0.45, 0.22, 0.19)  # around the eyeball
 EYE_CENTRE = np.float32([31.2, 28.6, 19.1])  # of the left eyeball; the right one mirrors it
 SOCKET_PATCH, SKIN_PATCH = (4, 4), (20, 4)  # column, row of the middle of two 8x8 patches
-IRIS_ANGLE = 0.375  # radians seen from the eyeball's centre
+IRIS_ANGLE = 0.44  # radians seen from the eyeball's centre
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Looks:
     hair: tuple[float, float, float]
     iris: tuple[float, float, float]
     hairline: float  # mm above the usual
+    recession: float  # mm above that at the temples
     brow_height: float  # mm
     brow_thickness: float  # factor
     brow_density: float  # 0 to 1
@@ -142,12 +143,25 @@ def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def hair_depth(place: np.ndarray, hairline: float) -> np.ndarray:
+@functools.cache
+def on_ears() -> np.ndarray:
+    """(V,) bool: vertices of the mean head's ears."""
+    head = load_head()
+    mask = _painted_mask("ears")
+    column, row = np.clip(np.int64(atlas_uv(head)).reshape(-1, 2).T, 0, None)
+    ears = np.zeros(len(mean_head()), bool)
+    ears[head.faces.numpy().reshape(-1)[mask[row, column] > 0.5]] = True
+    return ears
+
+
+def hair_depth(place: np.ndarray, looks: Looks) -> np.ndarray:
     """Places (N, 3) in mm -> mm inside the hairline (negative: bare skin)."""
     x, y, z = place.T
     # The hairline's height by depth: nape, behind the ear, sideburn, temple, forehead.
-    border = np.interp(z, [-120, -75, -45, -30, -8, 20, 45, 60], [-60, -50, -20, 8, 50, 80, 93, 96])
-    return y - border - hairline - np.minimum(np.abs(x) * 0.04, 2)
+    border = np.interp(z, [-120, -75, -45, -30, -8, 15, 35, 60], [-60, -50, -20, 8, 50, 82, 93, 95])
+    forehead = smoothstep(5, 25, z)
+    corners = np.exp(-(((np.abs(x) - 38) / 16) ** 2))  # where it recedes first
+    return y - border - forehead * (looks.hairline + looks.recession * corners)
 
 
 def _smooth_noise(rng: np.random.Generator, marks: Texels, cell: float) -> np.ndarray:
@@ -181,7 +195,7 @@ def _mix(colour: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray
 
 
 def paint(looks: Looks) -> np.ndarray:
-    """The atlas (SIDE, width, 3) uint8: square roots of linear reflectance."""
+    """The atlas (SIDE, width, 3) uint8."""
     rng = np.random.default_rng(looks.seed)
     marks = texels()
     x, y, z = marks.place.T
@@ -225,8 +239,8 @@ def paint(looks: Looks) -> np.ndarray:
 
     face = _mix(face, looks.hair, _brows(rng, looks, marks))
     strands = _streaks(rng, np.arctan2(x, z + 45) * 95, y / 30 + z / 40)
-    hair = np.float32(looks.hair) * (1 + 0.28 * strands)[:, None]
-    edge = hair_depth(marks.place, looks.hairline) + 2.5 * strands
+    hair = np.float32(looks.hair) * (1 + 0.22 * strands)[:, None]
+    edge = hair_depth(marks.place, looks) + 2.0 * strands
     edge += 2 * _smooth_noise(rng, marks, 6)
     scalp = smoothstep(-3, 6, edge) * (1 - smoothstep(0.2, 0.6, marks.ears))
     face = face + (hair - face) * scalp[:, None]
@@ -262,8 +276,8 @@ def _atlas(marks: Texels, colours: np.ndarray) -> np.ndarray:
 
 
 def encode(colours: np.ndarray) -> np.ndarray:
-    """Colours in sRGB [0, 1] -> uint8 square roots of linear reflectance."""
-    return np.uint8(255 * np.clip(colours, 0, 1) ** 1.1 + 0.5)  # sqrt(c ** 2.2)
+    """Colours in [0, 1] -> uint8. Pictures have gamma 2: light is the square of a colour."""
+    return np.uint8(255 * np.clip(colours, 0, 1) + 0.5)
 
 
 def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
@@ -273,7 +287,7 @@ def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
     angle = np.arctan2(np.hypot(ray[:, 0], ray[:, 1]), ray[:, 2])
     turn = np.arctan2(ray[:, 1], ray[:, 0])
     white = (
-        np.float32([0.86, 0.83, 0.80])
+        np.float32([0.80, 0.77, 0.74])
         - np.float32([0.05, 0.16, 0.16]) * smoothstep(0.5, 0.95, angle)[:, None]
     )
     fibres = 0.85 + 0.12 * np.sin(23 * turn) + 0.06 * np.sin(41 * turn + 1)
@@ -282,5 +296,5 @@ def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
         * (fibres * np.interp(angle / IRIS_ANGLE, [0.3, 0.8, 1], [1.1, 1, 0.45]))[:, None]
     )
     colour = _mix(white, iris, 1 - smoothstep(IRIS_ANGLE - 0.02, IRIS_ANGLE + 0.05, angle))
-    colour = _mix(colour, (0.02, 0.02, 0.02), 1 - smoothstep(0.13, 0.18, angle))
-    return np.clip(colour, 0, 1) ** 2.2
+    colour = _mix(colour, (0.02, 0.02, 0.02), 1 - smoothstep(0.15, 0.20, angle))
+    return np.clip(colour, 0, 1) ** 2

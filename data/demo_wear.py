@@ -31,6 +31,7 @@ class FacePoints:
     """Where a neutral head's parts are, (3,) in metres; pairs are left, right."""
 
     eyes: tuple[np.ndarray, np.ndarray]
+    temples: tuple[np.ndarray, np.ndarray]
     ears: tuple[np.ndarray, np.ndarray]  # the top of each ear's root
     bridge: np.ndarray  # of the nose, at the eyes' height
     chin: np.ndarray
@@ -100,9 +101,9 @@ def glasses(points: FacePoints, style: GlassesStyle) -> tuple[Part, Part]:
         frame.append(tube(outline, style.rim, style.colour, closed=True))
         sign = 1 if side == 0 else -1
         hinge = outline[np.argmax(sign * outline[:, 0])] + [sign * 0.002, 0.007, -0.001]
-        ear = points.ears[side] + [sign * 0.001, 0, 0]
-        bend = np.array([ear[0], hinge[1], hinge[2] - 0.012])
-        frame.append(tube(np.stack([hinge, bend, ear]), style.rim, style.colour))
+        temple = points.temples[side] + [sign * 0.002, 0, 0]
+        path = np.stack([hinge, temple, points.ears[side]])
+        frame.append(tube(path, style.rim, style.colour))
         middle = outline.mean(0)
         ring = np.arange(len(outline))
         faces = np.stack([ring, (ring + 1) % len(ring), np.full_like(ring, len(ring))], 1)
@@ -137,7 +138,7 @@ def long_hair(colour: tuple, length: float, width: float, rng: np.random.Generat
     z = np.minimum(z, -0.012)
     y = np.repeat(height[:, None], columns, 1)
     faces = _grid_faces(rows, columns, False, False)
-    strand = 1 + 0.25 * rng.standard_normal(columns)
+    strand = 1 + 0.15 * rng.standard_normal(columns)
     colours = np.float32(colour) * strand[faces[:, 0] % columns][:, None]
     return Part(np.stack([x, y, z], -1).reshape(-1, 3), faces, np.float32(colours))
 
