@@ -226,10 +226,13 @@ def _add_lenses(
 ) -> None:
     """Veil what lies behind the lenses with a faint reflection, in place."""
     lenses, style = figure.lenses, figure.person.glasses
-    hits = Scene(lenses.vertices @ turn.T, lenses.faces).first_hit(eye, directions)
-    before = np.flatnonzero(hits.depth < depth)
-    corners = lenses.vertices[lenses.faces[hits.face[before]]]
-    x, y, _ = np.einsum("nkc,nk->cn", corners, hits.bary[before])
+    placed = lenses.vertices @ turn.T
+    slopes = (placed[:, 1] - eye[1]) / (eye[2] - placed[:, 2])
+    near = np.flatnonzero((directions[:, 1] > slopes.min()) & (directions[:, 1] < slopes.max()))
+    hits = Scene(placed, lenses.faces).first_hit(eye, directions[near])
+    covers = hits.depth < depth[near]
+    before, face, bary = near[covers], hits.face[covers], hits.bary[covers]
+    x, y, _ = np.einsum("nkc,nk->cn", lenses.vertices[lenses.faces[face]], bary)
     middle = np.where(x > 0, figure.points.eyes[0][0], figure.points.eyes[1][0])
     along = (x - middle + 0.8 * (y - figure.points.eyes[0][1])) / style.half_width
     streak = np.exp(-(((along - 0.55) / 0.22) ** 2)) + 0.6 * np.exp(-(((along - 0.1) / 0.07) ** 2))

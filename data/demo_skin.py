@@ -242,7 +242,7 @@ def paint(looks: Looks) -> np.ndarray:
     hair = np.float32(looks.hair) * (1 + 0.22 * strands)[:, None]
     edge = hair_depth(marks.place, looks) + 2.0 * strands
     edge += 2 * _smooth_noise(rng, marks, 6)
-    scalp = smoothstep(-3, 6, edge) * (1 - smoothstep(0.2, 0.6, marks.ears))
+    scalp = smoothstep(-4, 8, edge) * (1 - smoothstep(0.2, 0.6, marks.ears))
     face = face + (hair - face) * scalp[:, None]
 
     face[marks.inside_mouth] = (0.33, 0.13, 0.13)

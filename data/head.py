@@ -23,6 +23,8 @@ from torch import nn
 # Local changes that shape the head; those that move or turn it as a whole are left out.
 HEAD_PARTS = {"cheek", "chin", "ear", "eye", "eyebrows", "forehead", "head", "mouth", "nose"}
 WHOLE_HEAD_MOVES = ("head-trans", "head-angle")
+# With these the eyeball comes through the lid when the face moves: 0 in drawn identities.
+LID_CHANGES = ("eye-push", "eye-bag")
 
 # Regions of the mesh by the labels of Anny's segmentation image.
 REGIONS = {
@@ -174,12 +176,13 @@ def sample_identity(head: Head, rng: np.random.Generator) -> Identity:
     values["weight"] = rng.uniform(0.3, 0.75)
     values["muscle"] = rng.uniform(0.35, 0.65)
     values.update(zip(("african", "asian", "caucasian"), rng.dirichlet([0.5] * 3), strict=True))
-    shared = {}
+    shared: dict[str, float] = {}
     changes = []
     for label in head.local_changes:
         twin = label.removeprefix("l-").removeprefix("r-")
-        strength = shared.setdefault(twin, rng.normal(0, 0.22))
-        changes.append(np.clip(strength + rng.normal(0, 0.04), -0.6, 0.6))
+        strength = shared.setdefault(twin, rng.normal(0, 0.2))
+        fragile = twin.startswith(LID_CHANGES)
+        changes.append(0.0 if fragile else np.clip(strength + rng.normal(0, 0.04), -0.6, 0.6))
     return Identity(
         np.array([values[name] for name in head.phenotypes], np.float32),
         np.array(changes, np.float32),
