@@ -46,7 +46,7 @@ class Flame(nn.Module):
         super().__init__()
 
         def buffer(name: str, array: np.ndarray, dtype: torch.dtype = torch.float32) -> None:
-            self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(array)).to(dtype))
+            self.register_buffer(name, torch.tensor(np.ascontiguousarray(array), dtype=dtype))
 
         columns = np.r_[0:SHAPE, EXPRESSION_START : EXPRESSION_START + EXPRESSION]
         buffer("v_template", model.v_template)

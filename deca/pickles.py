@@ -90,6 +90,7 @@ def _ordered_dict(*items: object) -> dict:
 
 
 _NUMPY = {"_reconstruct": _new_array}
+_BUILTINS = {"object": object, "set": set}  # chumpy notes in a set what has changed
 _COPYREG = {"_reconstructor": _new_object}
 # What a pickle may name: raw names, Python 2's as well as those of today.
 KNOWN = {
@@ -108,8 +109,8 @@ KNOWN = {
     "collections": {"OrderedDict": _ordered_dict},
     "copy_reg": _COPYREG,
     "copyreg": _COPYREG,
-    "__builtin__": {"object": object},
-    "builtins": {"object": object},
+    "__builtin__": _BUILTINS,
+    "builtins": _BUILTINS,
     "_codecs": {"encode": _encode},
 }
 

@@ -76,7 +76,9 @@ def rasterize_embree(vertices: Tensor, faces: Tensor, turns: Tensor, size: int) 
         x, y = np.meshgrid(centre[columns], centre[rows])
         origins = np.stack([x, y, np.full_like(x, -far)], -1).reshape(-1, 3) @ turn
         results.append((rows, columns, origins, turn[2]))
-    hits = _first_hits(points, triangles, [(o, np.broadcast_to(d, o.shape)) for *_, o, d in results])
+    hits = _first_hits(
+        points, triangles, [(o, np.broadcast_to(d, o.shape)) for *_, o, d in results]
+    )
 
     shape = (len(turns), size, size)
     face = np.full(shape, -1, np.int64)
