@@ -14,121 +14,109 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Fragments:
-    """The first face behind each pixel of B images."""
+    """The P pixels of one image that see a face, and the first face that each of them sees."""
 
-    face: Tensor  # (B, S, S) int64, -1 where there is none
-    barycentric: Tensor  # (B, S, S, 3), 0 where there is none
-    depth: Tensor  # (B, S, S), z in image space, inf where there is none
+    size: int  # S
+    pixel: Tensor  # (P,) int64, row * S + column, rising
+    face: Tensor  # (P,) int64
+    barycentric: Tensor  # (P, 3)
+    depth: Tensor  # (P,) z in image space
 
     def interpolate(self, values: Tensor, faces: Tensor) -> Tensor:
-        """Values of the mesh's points (B or 1, N, C), blended in each face -> (B, C, S, S).
+        """Values of the mesh's points (…, N, C), blended inside the faces -> (…, P, C).
 
-        faces (F, 3) are rows of `values`; 0 where the pixel sees no face.
+        faces (F, 3) are rows of `values`.
         """
-        seen = self.face >= 0
-        corners = faces[self.face[seen]]  # (P, 3)
-        if len(values) == 1:
-            at_corners = values[0][corners]
-        else:
-            image = seen.nonzero()[:, :1]
-            at_corners = values[image, corners]  # (P, 3, C)
-        blended = values.new_zeros(*self.face.shape, values.shape[-1])
-        blended[seen] = (at_corners * self.barycentric[seen][..., None]).sum(1)
-        return blended.permute(0, 3, 1, 2)
+        first, second, third = faces[self.face].unbind(-1)
+        a, b, c = self.barycentric[..., None].unbind(-2)
+        return a * values[..., first, :] + b * values[..., second, :] + c * values[..., third, :]
+
+    def image(self, values: Tensor, empty: float = 0) -> Tensor:
+        """Spread values (…, P, C) over the image -> (…, C, S, S); `empty` elsewhere."""
+        *batch, _, channels = values.shape
+        image = values.new_full((*batch, channels, self.size * self.size), empty)
+        image[..., self.pixel] = values.transpose(-1, -2)
+        return image.unflatten(-1, (self.size, self.size))
 
 
-def rasterize(vertices: Tensor, faces: Tensor, size: int) -> Fragments:
-    """See the mesh from the front: vertices (B, V, 3) in image space, faces (F, 3).
+def rasterize(
+    vertices: Tensor, faces: Tensor, size: int, turns: Tensor | None = None
+) -> list[Fragments]:
+    """See a mesh from the front: vertices (V, 3) in image space, faces (F, 3), one image a turn.
 
-    With PyTorch3D on CUDA or where gradients are wanted, else with Embree; the two agree but for
-    pixels whose centre lies on an edge. Only PyTorch3D's barycentrics carry gradients.
+    turns (B, 3, 3): rotations of the mesh about the origin, by default one, the identity.
+    PyTorch3D on CUDA and where gradients are wanted, else Embree. The two agree but for pixels
+    whose centre lies on an edge.
     """
+    if turns is None:
+        turns = torch.eye(3, dtype=vertices.dtype, device=vertices.device)[None]
     if vertices.is_cuda or vertices.requires_grad:
-        return rasterize_pytorch3d(vertices, faces, size)
-    identity = torch.eye(3)[None]
-    views = [rasterize_embree(one, faces, identity, size) for one in vertices]
-    return Fragments(
-        *(torch.cat([getattr(v, n) for v in views]) for n in ("face", "barycentric", "depth"))
-    )
+        return rasterize_pytorch3d(vertices, faces, size, turns)
+    return rasterize_embree(vertices, faces, size, turns)
 
 
-def rasterize_turned(vertices: Tensor, faces: Tensor, turns: Tensor, size: int) -> Fragments:
-    """See one mesh (V, 3), turned by each of B rotations (B, 3, 3) about the origin."""
-    if vertices.is_cuda or vertices.requires_grad:
-        return rasterize_pytorch3d(vertices @ turns.transpose(1, 2), faces, size)
-    return rasterize_embree(vertices, faces, turns, size)
-
-
-def rasterize_embree(vertices: Tensor, faces: Tensor, turns: Tensor, size: int) -> Fragments:
-    """Rasterise a mesh (V, 3) at B rotations (B, 3, 3) on the CPU.
-
-    The mesh is set up once; the rays turn, backwards, instead.
-    """
-    points = vertices.numpy().astype(np.float32)
-    triangles = faces.numpy()
-    centre = (2 * np.arange(size, dtype=np.float32) + 1) / size - 1
-    far = 1 + float(np.linalg.norm(points, axis=1).max())
-    results = []
-    for turn in turns.numpy().astype(np.float32):
-        # Rays are sent only through the rectangle that the turned mesh covers.
-        low, high = (bound(points @ turn[:2].T, axis=0) for bound in (np.min, np.max))
-        columns, rows = (np.flatnonzero((centre >= low[k]) & (centre <= high[k])) for k in (0, 1))
-        x, y = np.meshgrid(centre[columns], centre[rows])
-        origins = np.stack([x, y, np.full_like(x, -far)], -1).reshape(-1, 3) @ turn
-        results.append((rows, columns, origins, turn[2]))
-    hits = _first_hits(
-        points, triangles, [(o, np.broadcast_to(d, o.shape)) for *_, o, d in results]
-    )
-
-    shape = (len(turns), size, size)
-    face = np.full(shape, -1, np.int64)
-    barycentric = np.zeros((*shape, 3), np.float32)
-    depth = np.full(shape, np.inf, np.float32)
-    for image, ((rows, columns, *_), hit) in enumerate(zip(results, hits, strict=True)):
-        if hit is None:
-            continue
-        window = (image, slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        inside = (len(rows), len(columns))
-        index = hit["primID"].reshape(inside)
-        seen = index >= 0
-        u, v = hit["u"].reshape(inside), hit["v"].reshape(inside)
-        face[window] = np.where(seen, index, -1)
-        barycentric[window] = np.where(seen[..., None], np.stack([1 - u - v, u, v], -1), 0)
-        depth[window] = np.where(seen, hit["tfar"].reshape(inside) - far, np.inf)
-    return Fragments(*(torch.from_numpy(array) for array in (face, barycentric, depth)))
-
-
-def _first_hits(
-    points: np.ndarray, triangles: np.ndarray, rays: list[tuple[np.ndarray, np.ndarray]]
-) -> list[dict[str, np.ndarray] | None]:
-    """Embree's answer for each bundle of rays (origins, directions): primID, u, v, tfar."""
+def rasterize_embree(vertices: Tensor, faces: Tensor, size: int, turns: Tensor) -> list[Fragments]:
+    """Rasterise on the CPU. The mesh is set up once; the rays turn, backwards, instead."""
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 
+    points = vertices.numpy().astype(np.float32)
     scene = EmbreeScene()
-    _mesh = TriangleMesh(scene, points, triangles.astype(np.int32))
-    return [
-        scene.run(origins, np.ascontiguousarray(directions), output=True) if len(origins) else None
-        for origins, directions in rays
-    ]
+    _mesh = TriangleMesh(scene, points, faces.numpy().astype(np.int32))  # lives in the scene
+    centres = (2 * np.arange(size, dtype=np.float32) + 1) / size - 1
+    start = -1 - float(np.linalg.norm(points, axis=1).max())  # z before any turned mesh
+    images = []
+    for turn in turns.numpy().astype(np.float32):
+        # Rays go only through the rectangle that the turned mesh covers.
+        turned = points @ turn[:2].T
+        inside = (centres[:, None] >= turned.min(0)) & (centres[:, None] <= turned.max(0))
+        columns, rows = (np.flatnonzero(axis) for axis in inside.T)
+        pixel = (rows[:, None] * size + columns).ravel()
+        x, y = np.meshgrid(centres[columns], centres[rows])
+        origins = np.stack([x.ravel(), y.ravel(), np.full(x.size, start, np.float32)], 1) @ turn
+        directions = np.tile(turn[2], (len(origins), 1))
+        hit = scene.run(origins, directions, output=True) if len(origins) else _NO_HITS
+        seen = hit["primID"] >= 0
+        u, v = hit["u"][seen], hit["v"][seen]
+        found = (
+            pixel[seen],
+            hit["primID"][seen].astype(np.int64),
+            np.stack([1 - u - v, u, v], 1),
+            hit["tfar"][seen] + np.float32(start),
+        )
+        images.append(Fragments(size, *(torch.from_numpy(array) for array in found)))
+    return images
 
 
-def rasterize_pytorch3d(vertices: Tensor, faces: Tensor, size: int) -> Fragments:
-    """Rasterise meshes (B, V, 3) on any device, with gradients; slow on a CPU."""
+_NO_HITS = {"primID": np.empty(0, np.int32)} | {
+    k: np.empty(0, np.float32) for k in ("u", "v", "tfar")
+}
+
+
+def rasterize_pytorch3d(
+    vertices: Tensor, faces: Tensor, size: int, turns: Tensor
+) -> list[Fragments]:
+    """Rasterise on any device, with gradients by way of the barycentrics; slow on a CPU."""
     from pytorch3d.renderer.mesh import rasterize_meshes
     from pytorch3d.structures import Meshes
 
     # PyTorch3D looks along +z with x to the left and y up, and drops what lies behind z = 0.
-    axes = torch.tensor([-1.0, -1.0, 1.0], device=vertices.device)
-    moved = vertices * axes + torch.tensor([0.0, 0.0, 10.0], device=vertices.device)
-    meshes = Meshes(moved.float(), faces[None].expand(len(vertices), -1, -1))
+    axes = vertices.new_tensor([-1.0, -1.0, 1.0])
+    moved = vertices @ turns.transpose(1, 2) * axes + vertices.new_tensor([0.0, 0.0, 10.0])
+    meshes = Meshes(moved.float(), faces[None].expand(len(turns), -1, -1))
     index, depth, barycentric, _distance = rasterize_meshes(
         meshes, image_size=size, blur_radius=0.0, faces_per_pixel=1, perspective_correct=False
     )
-    index, depth, barycentric = index[..., 0], depth[..., 0], barycentric[..., 0, :]
-    seen = index >= 0
-    return Fragments(
-        torch.where(seen, index % len(faces), -1),  # PyTorch3D counts on through the batch
-        torch.where(seen[..., None], barycentric, 0),
-        torch.where(seen, depth - 10, torch.inf),
-    )
+    images = []
+    for face, z, weights in zip(index, depth, barycentric, strict=True):
+        pixel = (face.flatten() >= 0).nonzero()[:, 0]
+        images.append(
+            Fragments(
+                size,
+                pixel,
+                face.flatten()[pixel] % len(faces),  # PyTorch3D counts on through the batch
+                weights.reshape(-1, 3)[pixel],
+                z.flatten()[pixel] - 10,
+            )
+        )
+    return images

@@ -27,9 +27,9 @@ class Topology:
     uv_faces: Tensor  # (F, 3) int64, rows of uv
 
     def uv_positions(self) -> Tensor:
-        """The uv points in image space (1, N, 3), to sample maps by or to rasterise into."""
+        """The uv points in image space (N, 3), to sample maps by or to rasterise into."""
         flat = torch.stack([2 * self.uv[:, 0] - 1, 1 - 2 * self.uv[:, 1]], 1)
-        return torch.cat([flat, torch.zeros_like(flat[:, :1])], 1)[None]
+        return torch.cat([flat, torch.zeros_like(flat[:, :1])], 1)
 
 
 @dataclass(frozen=True)

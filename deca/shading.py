@@ -12,11 +12,15 @@ INTENSITY = 1.7
 FACING = 0.15  # a pixel is kept where its normal's z in image space is below this
 
 
-def lamp_shading(normals: Tensor) -> Tensor:
-    """Unit normals (B, 3, H, W), y up and z to the viewer -> light (B, 1, H, W) in [0, 1.7]."""
-    lamps = F.normalize(torch.tensor(LAMPS, dtype=normals.dtype, device=normals.device), dim=1)
-    cosine = torch.einsum("bchw,lc->blhw", normals, lamps).clamp(0, 1)
-    return cosine.mean(1, keepdim=True) * INTENSITY
+def lamp_shading(normals: Tensor, turn: Tensor | None = None) -> Tensor:
+    """Unit normals (…, 3), y up and z to the viewer -> light (…,) in [0, 1.7].
+
+    turn (3, 3): a rotation that the normals still have to go through.
+    """
+    lamps = F.normalize(normals.new_tensor(LAMPS), dim=1)
+    if turn is not None:
+        lamps = lamps @ turn  # l . (R n) = (R^T l) . n
+    return (normals @ lamps.T).clamp(0, 1).mean(-1) * INTENSITY
 
 
 # The nine real harmonics up to degree 2, each times the cosine lobe's factor of its degree

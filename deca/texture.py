@@ -1,7 +1,5 @@
 """Colours of a head in uv: from its image where that shows the skin, from a mean elsewhere."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,21 +13,11 @@ class UvMap:
 
     def __init__(self, topology: Topology, size: int) -> None:
         self.faces = topology.faces
-        self.fragments = rasterize(topology.uv_positions(), topology.uv_faces, size)
+        (self.fragments,) = rasterize(topology.uv_positions(), topology.uv_faces, size)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Values (B, V, C) -> maps (B, C, size, size), 0 where the map is empty."""
-        count = len(values)
-        repeated = {
-            name: getattr(self.fragments, name).expand(count, *([-1] * extra))
-            for name, extra in (("face", 2), ("barycentric", 3), ("depth", 2))
-        }
-        return replace(self.fragments, **repeated).interpolate(values, self.faces)
-
-    @property
-    def covered(self) -> Tensor:
-        """Which pixels of the map belong to a face: (size, size) bool."""
-        return self.fragments.face[0] >= 0
+        return self.fragments.image(self.fragments.interpolate(values, self.faces))
 
 
 def sample_image(image: Tensor, pixels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .crop import Square
 from .flame import rotation_matrices
-from .rasterizer import Fragments, rasterize, rasterize_turned
+from .rasterizer import Fragments, rasterize
 from .reconstruction import Reconstruction, to_pixels
 from .shading import FACING, GREY, lamp_shading
 
@@ -36,8 +36,9 @@ def draw_views(
     axes[:, 1] = torch.deg2rad(points.new_tensor(yaws))
     turns = rotation_matrices(axes)
     in_image_space = flip[:, None] * turns * flip
-    fragments = rasterize_turned(points, head.topology.faces, in_image_space, size)
-    return _draw(head, fragments, turns, textured)
+    images = rasterize(points, head.topology.faces, size, in_image_space)
+    drawn = [_draw(head, seen, turn, textured) for seen, turn in zip(images, turns, strict=True)]
+    return torch.stack(drawn).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -50,28 +51,26 @@ def draw_in_image(
     plane = (to_pixels(head.vertices, head.camera) - centre) / half
     depth = -head.vertices[:, 2:] * head.camera[0] / half
     points = torch.cat([plane, depth - depth.mean()], 1)
-    fragments = rasterize(points[None], head.topology.faces, size)
-    return _draw(head, fragments, head.rotation[None], textured)[0]
+    (seen,) = rasterize(points, head.topology.faces, size)
+    return _draw(head, seen, head.rotation, textured).cpu().numpy()
 
 
-def _draw(head: Reconstruction, fragments: Fragments, turns: Tensor, textured: bool) -> np.ndarray:
-    """Shade B images of the frontal head's normals, turned by (B, 3, 3), y up."""
-    topology = head.topology
-    coarse = fragments.interpolate(head.normals[None], topology.faces)
-    towards = torch.einsum("bj,bjhw->bhw", turns[:, 2], coarse)
-    kept = (fragments.face >= 0) & (towards > -FACING)
-    if textured or head.normal_map is not None:
-        uv = fragments.interpolate(topology.uv_positions()[..., :2], topology.uv_faces)
-        pixels = uv.permute(0, 2, 3, 1)
+def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
+    """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
+    normals = seen.interpolate(head.normals, head.topology.faces)
+    towards_viewer = normals @ turn[2]
     if textured:
-        colours = _sample(head.texture, pixels)
+        colours = _sample(head.texture, head, seen)
     else:
-        normals = coarse if head.normal_map is None else _sample(head.normal_map, pixels)
-        turned = torch.einsum("bij,bjhw->bihw", turns, normals)
-        colours = (lamp_shading(turned) * GREY).expand(-1, 3, -1, -1)
-    drawn = (colours * kept[:, None]).clamp(0, 1) * 255
-    return drawn.round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        if head.normal_map is not None:
+            normals = _sample(head.normal_map, head, seen)
+        colours = GREY * lamp_shading(normals, turn)[:, None].expand(-1, 3)
+    colours = colours * (towards_viewer > -FACING)[:, None]
+    bytes_ = (colours.clamp(0, 1) * 255).round().byte()
+    return seen.image(bytes_).permute(1, 2, 0).contiguous()
 
 
-def _sample(uv_map: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(uv_map.expand(len(grid), -1, -1, -1), grid, align_corners=False)
+def _sample(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:
+    """Look a map (3, S, S) in uv up at each pixel that sees the head -> (P, 3)."""
+    grid = seen.interpolate(head.topology.uv_positions()[:, :2], head.topology.uv_faces)
+    return F.grid_sample(uv_map[None], grid[None, None], align_corners=False)[0, :, 0].T

@@ -227,7 +227,7 @@ def networks() -> dict:
     flame, detail, decoder = flame_encoder(), detail_encoder(), DetailDecoder()
     for network in (flame, detail):
         with torch.no_grad():
-            network.layers[2].weight *= 5
+            network.layers[2].weight *= 100
             network.layers[2].bias.zero_()
             for block in network.modules():
                 if hasattr(block, "bn3"):  # keeps an untrained trunk from exploding
