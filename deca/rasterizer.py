@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.raycast import Scene
+
 
 @dataclass(frozen=True)
 class Fragments:
@@ -57,12 +59,8 @@ def rasterize(
 
 def rasterize_embree(vertices: Tensor, faces: Tensor, size: int, turns: Tensor) -> list[Fragments]:
     """Rasterise on the CPU. The mesh is set up once; the rays turn, backwards, instead."""
-    from embreex.mesh_construction import TriangleMesh
-    from embreex.rtcore_scene import EmbreeScene
-
     points = vertices.numpy().astype(np.float32)
-    scene = EmbreeScene()
-    _mesh = TriangleMesh(scene, points, faces.numpy().astype(np.int32))  # lives in the scene
+    scene = Scene(points, faces.numpy())
     centres = (2 * np.arange(size, dtype=np.float32) + 1) / size - 1
     start = -1 - float(np.linalg.norm(points, axis=1).max())  # z before any turned mesh
     images = []
@@ -74,23 +72,16 @@ def rasterize_embree(vertices: Tensor, faces: Tensor, size: int, turns: Tensor) 
         pixel = (rows[:, None] * size + columns).ravel()
         x, y = np.meshgrid(centres[columns], centres[rows])
         origins = np.stack([x.ravel(), y.ravel(), np.full(x.size, start, np.float32)], 1) @ turn
-        directions = np.tile(turn[2], (len(origins), 1))
-        hit = scene.run(origins, directions, output=True) if len(origins) else _NO_HITS
-        seen = hit["primID"] >= 0
-        u, v = hit["u"][seen], hit["v"][seen]
+        hits = scene.first_hit(origins, turn[2])
+        seen = hits.mask
         found = (
             pixel[seen],
-            hit["primID"][seen].astype(np.int64),
-            np.stack([1 - u - v, u, v], 1),
-            hit["tfar"][seen] + np.float32(start),
+            hits.face[seen].astype(np.int64),
+            hits.bary[seen],
+            hits.depth[seen] + np.float32(start),
         )
         images.append(Fragments(size, *(torch.from_numpy(array) for array in found)))
     return images
-
-
-_NO_HITS = {"primID": np.empty(0, np.int32)} | {
-    k: np.empty(0, np.float32) for k in ("u", "v", "tfar")
-}
 
 
 def rasterize_pytorch3d(
