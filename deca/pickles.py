@@ -70,6 +70,12 @@ def _new_array(*_class_shape_code: object) -> _Array:
     return _Array()
 
 
+def _array_of(raw: bytes, dtype: _Dtype, shape: tuple, order: str) -> _Array:
+    array = _Array()
+    array.__setstate__((1, shape, dtype, order == "F", raw))
+    return array
+
+
 def _new_object(cls: type, *_base_state: object) -> object:
     if cls not in (_Ch, _Csc, _Csr):
         raise pickle.UnpicklingError(f"an object of {cls}")
@@ -90,12 +96,15 @@ def _ordered_dict(*items: object) -> dict:
 
 
 _NUMPY = {"_reconstruct": _new_array}
+_NUMERIC = {"_frombuffer": _array_of}
 _BUILTINS = {"object": object, "set": set}  # chumpy notes in a set what has changed
 _COPYREG = {"_reconstructor": _new_object}
 # What a pickle may name: raw names, Python 2's as well as those of today.
 KNOWN = {
     "numpy.core.multiarray": _NUMPY,
     "numpy._core.multiarray": _NUMPY,
+    "numpy.core.numeric": _NUMERIC,
+    "numpy._core.numeric": _NUMERIC,
     "numpy": {"ndarray": _Array, "dtype": _Dtype},
     "trimesh.caching": {"TrackedArray": _Array},
     "chumpy.ch": {"Ch": _Ch},
