@@ -98,8 +98,10 @@ def rasterize_pytorch3d(
     index, depth, barycentric, _distance = rasterize_meshes(
         meshes, image_size=size, blur_radius=0.0, faces_per_pixel=1, perspective_correct=False
     )
+    # PyTorch3D adds 1e-8 to each face's area: the weights of small faces add up to less than 1.
+    total = barycentric.sum(-1, keepdim=True)
     images = []
-    for face, z, weights in zip(index, depth, barycentric, strict=True):
+    for face, z, weights in zip(index, depth / total[..., 0], barycentric / total, strict=True):
         pixel = (face.flatten() >= 0).nonzero()[:, 0]
         images.append(
             Fragments(
