@@ -196,21 +196,12 @@ def _load_numpy(path: Path) -> np.ndarray | np.lib.npyio.NpzFile:
 
 def read_networks(path: Path) -> Networks:
     """Read deca_model.tar: the two encoders and the detail decoder, in evaluation mode."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it names {named[1]}, which could run code" if named else "no weights of torch's"
-        raise UserError(f"{path}: refused, not read: {what}; fetch it anew") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cut off or damaged; fetch it anew") from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+    content = _load_torch(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no dict of networks; is it the right file?")
 
     def part(name: str, build: Callable[[], nn.Module]) -> nn.Module:
-        if name not in content:
+        if not isinstance(content.get(name), dict):
             raise UserError(f"{path}: lacks {name}; is it the right file?")
         return _network(f"{path}: {name}", build, content[name])
 
@@ -219,6 +210,19 @@ def read_networks(path: Path) -> Networks:
         detail=part("E_detail", detail_encoder),
         decoder=part("D_detail", DetailDecoder),
     )
+
+
+def _load_torch(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it names {named[1]}, which could run code" if named else "no weights of torch's"
+        raise UserError(f"{path}: refused, not read: {what}; fetch it anew") from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cut off or damaged; fetch it anew") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
 
 
 def _network(where: str, build: Callable[[], nn.Module], state: dict[str, Tensor]) -> nn.Module:
