@@ -39,7 +39,7 @@ def face_square(landmarks: np.ndarray) -> Square:
 def whole_square(image: np.ndarray) -> Square:
     """The smallest square around a whole image (H, W, 3)."""
     height, width = image.shape[:2]
-    return Square((width - 1) / 2, (height - 1) / 2, float(max(height, width) - 1))
+    return Square((width - 1) / 2, (height - 1) / 2, float(max(height - 1, width - 1, 1)))
 
 
 def crop(image: np.ndarray, square: Square, size: int = SIZE) -> Tensor:

@@ -52,7 +52,7 @@ class DecaBackend:
         albedo = assets.albedo
         self.albedo = albedo and (albedo.mean.to(self.device), albedo.basis.to(self.device))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
         """One head a face, each on its own; without landmarks the whole image is taken."""
         heads = []

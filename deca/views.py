@@ -21,7 +21,7 @@ SIZE = 224
 FLIP = (1.0, -1.0, -1.0)  # from y up, z to the viewer, to image space
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw_views(
     head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
@@ -41,7 +41,7 @@ def draw_views(
     return torch.stack(drawn).cpu().numpy()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw_in_image(
     head: Reconstruction, square: Square, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
