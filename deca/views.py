@@ -12,13 +12,13 @@ from torch import Tensor
 
 from .crop import Square
 from .flame import rotation_matrices
+from .geometry import project
 from .rasterizer import Fragments, rasterize
-from .reconstruction import Reconstruction, to_pixels
+from .reconstruction import Reconstruction
 from .shading import FACING, GREY, lamp_shading
 
 YAWS = tuple(range(-30, 31, 5))
 SIZE = 224
-FLIP = (1.0, -1.0, -1.0)  # from y up, z to the viewer, to image space
 
 
 @torch.no_grad()
@@ -30,11 +30,12 @@ def draw_views(
     The head's own rotation is replaced by the yaw; centre and scale are the same in all views.
     Grey with fine detail, or with its texture as it is.
     """
-    flip = head.frontal.new_tensor(FLIP)
-    points = (head.frontal - head.framing.centre) * head.framing.scale * flip
+    camera = head.frontal.new_tensor([[head.framing.scale, 0, 0]])
+    points = project((head.frontal - head.framing.centre)[None], camera)[0]
     axes = points.new_zeros(len(yaws), 3)
     axes[:, 1] = torch.deg2rad(points.new_tensor(yaws))
     turns = rotation_matrices(axes)
+    flip = turns.new_tensor([1.0, -1.0, -1.0])  # y and z change sign in image space
     in_image_space = flip[:, None] * turns * flip
     images = rasterize(points, head.topology.faces, size, in_image_space)
     drawn = [_draw(head, seen, turn, textured) for seen, turn in zip(images, turns, strict=True)]
@@ -46,11 +47,9 @@ def draw_in_image(
     head: Reconstruction, square: Square, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
     """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black."""
-    centre = head.vertices.new_tensor([square.x, square.y])
-    half = square.side / 2
-    plane = (to_pixels(head.vertices, head.camera) - centre) / half
-    depth = -head.vertices[:, 2:] * head.camera[0] / half
-    points = torch.cat([plane, depth - depth.mean()], 1)
+    scale, x, y = head.camera
+    camera = torch.stack([2 * scale / square.side, (x - square.x) / scale, (square.y - y) / scale])
+    points = project(head.vertices[None], camera[None])[0]
     (seen,) = rasterize(points, head.topology.faces, size)
     return _draw(head, seen, head.rotation, textured).cpu().numpy()
 
