@@ -59,7 +59,7 @@ def cell_values(
 
     Frames are grey (H, W), values 0 to 255. Cells are clipped to the image; NaN where nothing
     is left of one.
-    """  # noqa: D205
+    """
     height, width = frame.shape
     values = np.full(len(cells), np.nan, np.float32)
     for i, (left, top, right, bottom) in enumerate(cells.clip(0, (width, height, width, height))):

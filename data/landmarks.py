@@ -94,8 +94,9 @@ class DlibFinder:
     def __call__(self, image: np.ndarray) -> np.ndarray | None:
         """See LandmarkFinder."""
         image = np.ascontiguousarray(image)
-        boxes = [(b.left(), b.top(), b.right(), b.bottom()) for b in self._detect(image, 0)]
-        box = largest_box(boxes)
+        # The detector knows faces of 80 pixels and more: doubling the image finds smaller ones.
+        found = self._detect(image, 0) or self._detect(image, 1)
+        box = largest_box([(b.left(), b.top(), b.right(), b.bottom()) for b in found])
         return None if box is None else self.in_box(image, box)
 
     def in_box(self, image: np.ndarray, box: Box) -> np.ndarray:
