@@ -27,9 +27,7 @@ class Corpus:
     labels: dict[int, dict[str, int]]  # classes -> emotion -> label
     left_out: frozenset[tuple[str, str]] = frozenset()  # of the three-class task
     glasses: frozenset[int] = frozenset()  # subjects who wear them
-    prefer: tuple[str, ...] = field(
-        default=("cropped",)
-    )  # folders, where releases lie side by side
+    prefer: tuple[str, ...] = ("cropped",)  # folder names, where releases lie side by side
 
     def subject(self, value: object) -> str:
         """The index's name of a subject: 1, "01", "s1" or "sub01" -> its one spelling."""

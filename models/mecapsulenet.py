@@ -1,0 +1,91 @@
+"""MECapsuleNet: an ImageNet trunk and capsules on one picture.
+
+Quang, Chun, Tokuyama, "CapsuleNet for Micro-Expression Recognition" (FG 2019). State-dict
+names are those of the published checkpoints.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .capsules import (
+    CLASS_DIM,
+    PRIMARY_DIM,
+    PrimaryCapsules,
+    RoutedCapsules,
+    capsule_lengths,
+    margin_loss,
+)
+from .trunks import Trunk
+
+KERNELS = (9, 5, 3)  # the paper's, then the smaller ones that smaller images need
+CHANNELS = 256
+
+
+def head_sizes(side: int) -> tuple[int, int, int] | None:
+    """The largest kernel of both head convolutions that fits a feature map of this side.
+
+    Returns (kernel, side after conv1, side of the grid of primary capsules), the latter at
+    least 2; None if no kernel fits.
+    """
+    for kernel in KERNELS:
+        conv = side - kernel + 1
+        primary = (conv - kernel) // 2 + 1
+        if primary >= 2:
+            return kernel, conv, primary
+    return None
+
+
+class MECapsuleNet(nn.Module):
+    """Trunk -> convolution -> primary capsules -> one capsule a class.
+
+    Sizes below are for resnet18 at 224 px.
+    """
+
+    loss = staticmethod(margin_loss)
+
+    def __init__(self, trunk: Trunk, image_size: int = 224, classes: int = 3) -> None:
+        """ValueError if the image is too small for a 2 x 2 grid of primary capsules."""
+        super().__init__()
+        sizes = head_sizes(trunk.side(image_size))
+        if sizes is None:
+            smallest = next(s for s in range(image_size, 10_000) if head_sizes(trunk.side(s)))
+            raise ValueError(f"images of {image_size} px are too small: {smallest} at least")
+        kernel, conv_side, grid = sizes
+        capsules = CHANNELS // PRIMARY_DIM * grid * grid
+        self.conv = trunk
+        self.adapt = (
+            nn.Identity() if trunk.channels == CHANNELS else nn.Conv2d(trunk.channels, CHANNELS, 1)
+        )
+        self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, kernel)
+        self.primarycaps = PrimaryCapsules(CHANNELS, CHANNELS, kernel, stride=2)
+        self.digitcaps = RoutedCapsules(capsules, classes)
+        side = trunk.side(image_size)
+        self.sizes = (
+            f"image 3x{image_size}x{image_size} -> trunk {trunk.channels}x{side}x{side} -> "
+            f"conv {kernel}x{kernel} {CHANNELS}x{conv_side}x{conv_side} -> "
+            f"{capsules} primary capsules x {PRIMARY_DIM} ({grid}x{grid} grid) -> "
+            f"{classes} capsules x {CLASS_DIM}"
+        )
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, 224, 224) RGB in [0, 1] -> (B, 256, 28, 28)."""
+        return self.conv(images)
+
+    def head(self, features: Tensor) -> Tensor:
+        """(B, 256, 28, 28) -> class scores (B, classes) in [0, 1): the capsules' lengths."""
+        x = F.relu(self.conv1(self.adapt(features)))  # (B, 256, 20, 20)
+        x = self.primarycaps(x)  # (B, 1152, 8)
+        return capsule_lengths(self.digitcaps(x))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
+        return self.head(self.features(images))
+
+    @staticmethod
+    def scores(output: Tensor) -> Tensor:
+        """The class scores, in [0, 1): what the network puts out."""
+        return output
+
+    def extra_repr(self) -> str:
+        """The sizes, from image to class capsules."""
+        return self.sizes

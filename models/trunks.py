@@ -1,0 +1,103 @@
+"""Trunks: the first layers of ImageNet networks, from pictures to feature maps."""
+
+from collections.abc import Callable
+
+import torch
+import torchvision
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor, nn
+
+TRUNKS = ("resnet18", "vgg11", "efficientnet_lite0")
+FREEZE = ("none", "early", "trunk")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Trunk(nn.Module):
+    """Some submodules of `model`, run one after the other on normalised pictures.
+
+    A frozen submodule gets no gradient and keeps its batch-norm statistics, so that its output
+    for a picture never changes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        steps: list[str],
+        channels: int,
+        early: int,
+        side: Callable[[int], int],
+    ) -> None:
+        """Keep `steps` of `model`; `early` of them are what freezing "early" means."""
+        super().__init__()
+        self.model = model
+        self.steps = steps
+        self.channels = channels
+        self.early = early
+        self.side = side  # image side -> side of the feature map
+        self.frozen: list[str] = []
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S))."""
+        x = (images - self.mean) / self.std
+        for step in self.steps:
+            x = self.model.get_submodule(step)(x)
+        return x
+
+    def freeze(self, depth: str) -> None:
+        """Fix nothing ("none"), the first layers ("early") or all of the trunk ("trunk")."""
+        self.frozen = self.steps[: {"none": 0, "early": self.early, "trunk": None}[depth]]
+        for step in self.frozen:
+            self.model.get_submodule(step).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Trunk":
+        """Set training mode for all but the frozen submodules."""
+        super().train(mode)
+        for step in self.frozen:
+            self.model.get_submodule(step).eval()
+        return self
+
+
+def build_trunk(name: str) -> Trunk:
+    """A trunk with random weights.
+
+    resnet18 and vgg11 give 256 channels at an eighth of the image's side, efficientnet_lite0
+    80 channels at a sixteenth. resnet18 leaves out the max-pooling after conv1.
+    """
+    if name == "resnet18":
+        model = torchvision.models.resnet18()
+        for unused in ("maxpool", "layer4", "avgpool", "fc"):
+            delattr(model, unused)
+        steps = ["conv1", "bn1", "relu", "layer1", "layer2", "layer3"]
+        # 224: conv1 64x112x112, layer1 64x112x112, layer2 128x56x56, layer3 256x28x28
+        return Trunk(model, steps, 256, early=4, side=_halvings(3, up=True))
+    if name == "vgg11":
+        model = torchvision.models.vgg11().features[:11]
+        # 224: 64x112x112, 128x56x56, 256x56x56, 256x28x28
+        return Trunk(model, [str(i) for i in range(11)], 256, early=4, side=_halvings(3, up=False))
+    if name == "efficientnet_lite0":
+        model = efficientnet_lite0(classes=1000)
+        model._blocks = model._blocks[:8]
+        for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
+            delattr(model, unused)
+        steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
+        # 160: stem 32x80x80, blocks 16x80x80, 24x40x40 (2), 40x20x20 (2), 80x10x10 (3)
+        return Trunk(model, steps, 80, early=6, side=_halvings(4, up=True))
+    raise ValueError(f"no trunk '{name}': one of {', '.join(TRUNKS)}")
+
+
+def efficientnet_lite0(classes: int) -> EfficientNet:
+    """The whole EfficientNet-Lite0 for pictures of any size, random weights."""
+    return EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=classes)
+
+
+def _halvings(times: int, up: bool) -> Callable[[int], int]:
+    def side(image_side: int) -> int:
+        for _ in range(times):
+            image_side = (image_side + up) // 2
+        return image_side
+
+    return side
