@@ -1,5 +1,7 @@
 """68 facial landmarks (iBUG order) of one image, from FAN or from dlib, behind one interface."""
 
+import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,13 +40,19 @@ def fan_is_here() -> bool:
     return all((_hub_folder() / name).is_file() for name in FAN_FILES)
 
 
-def load_landmark_finder(name: FinderName | None = None, device: str = "cpu") -> LandmarkFinder:
-    """Load a finder by name; None takes FAN if its weights are here, else dlib.
+def choose_finder(name: FinderName | None = None) -> FinderName:
+    """`name`, or FAN if its weights are here, else dlib; one line on stderr says which."""
+    if name is None:
+        name, why = ("fan", "are") if fan_is_here() else ("dlib", "are not")
+        print(f"landmarks: {name} (FAN's weights {why} in {_hub_folder()})", file=sys.stderr)
+    return name
 
-    `device` is where FAN runs; dlib's models run on the CPU. UserError if the weights of FAN
-    can be neither found nor fetched.
+
+def load_landmark_finder(name: FinderName, device: str = "cpu") -> LandmarkFinder:
+    """Load a finder. `device` is where FAN runs; dlib's models run on the CPU.
+
+    UserError if the weights of FAN can be neither found nor fetched.
     """
-    name = name or ("fan" if fan_is_here() else "dlib")
     return FanFinder(device) if name == "fan" else DlibFinder()
 
 
@@ -135,6 +143,7 @@ class FanFinder:
 
 
 def _hub_folder() -> Path:
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    # torch.hub.get_dir() without the seconds that importing torch takes.
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", f"{cache}/torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import UserError
+from .errors import UserError, warn
 from .frames import read_image
 
 # A clip: its image files by frame number, or its video file (frames count from 0).
@@ -35,7 +35,10 @@ def _read_video(path: Path, grey: bool) -> Iterator[tuple[int, np.ndarray]]:
                 break
             yield number, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if grey else cv2.COLOR_BGR2RGB)
             number += 1
+        promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         video.release()
     if number == 0:
         raise UserError(f"{path}: not a video that OpenCV can decode")
+    if number < promised:
+        warn(f"{path}: {number} of {promised} frames can be decoded; the rest is left out")
