@@ -66,7 +66,10 @@ def process_smic(
     write_index(index, four_frames, out)
     forget_kept(keep)
     print(f"{out}: {len(index)} of {len(clips)} clips have an apex")
-    return skipped + unreadable
+    skipped += unreadable
+    if skipped:
+        print("\n  ".join([f"skipped {len(skipped)} clips:", *skipped]), file=sys.stderr)
+    return skipped
 
 
 def spot_clips(
