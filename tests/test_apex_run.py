@@ -71,10 +71,28 @@ def test_the_number_of_workers_does_not_show(smic, tmp_path):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(smic, tmp_path):
+@pytest.fixture
+def many(smic, tmp_path) -> Path:
+    """A root with the six clips under 36 names, long enough a run to be stopped midway."""
+    root = tmp_path / "many"
+    clips = pd.read_excel(smic / "SMIC-HS-E_annotation.xlsx", sheet_name="HS")
+    tables = []
+    for again in range(6):
+        names = clips["Filename"] + f"_{again}"
+        for subject, clip, name in zip(clips["Subject"], clips["Filename"], names, strict=True):
+            link = root / f"s{subject}" / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(smic / "HS" / f"s{subject}" / clip)
+        tables.append(clips.assign(Filename=names))
+    table = pd.concat(tables)
+    table.to_excel(root / "SMIC-HS-E_annotation.xlsx", sheet_name="HS", index=False)
+    return root
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(arguments(smic, whole, "--workers", "1")) == 0
-    command = [sys.executable, "smic_processing.py", *arguments(smic, cut, "--workers", "2")]
+    assert run(arguments(many, whole, "--workers", "1")) == 0
+    command = [sys.executable, "smic_processing.py", *arguments(many, cut, "--workers", "2")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     kept = cut / ".smic_apex"
     while not list(kept.glob("smic_*.json")):
@@ -85,12 +103,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(smic, tmp_path):
     assert process.returncode == 130 and "the same command goes on from there" in errors
     assert "Traceback" not in errors
     records = sorted(kept.glob("smic_*.json"))
-    assert 1 <= len(records) < 6 and not (cut / "smic_apex.csv").exists()
+    assert 1 <= len(records) < 36 and not (cut / "smic_apex.csv").exists()
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert f"going on after {len(records)} clips found before, {6 - len(records)}" in again.stderr
+    assert f"going on after {len(records)} clips found before, {36 - len(records)}" in again.stderr
     for name in ("smic_apex.csv", "smic_four_frames.csv"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()
-    assert len(list((cut / "plots").iterdir())) == 6 and not kept.exists()
+    assert len(list((cut / "plots").iterdir())) == 36 and not kept.exists()
 
 
 def spot(smic: Path, keep: Path, settings: ApexSettings) -> pd.DataFrame:
@@ -186,8 +204,8 @@ def test_one_clip(smic, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_workers_end_when_the_run_is_killed(smic, tmp_path):
-    command = [sys.executable, "smic_processing.py", *arguments(smic, tmp_path, "--workers", "2")]
+def test_workers_end_when_the_run_is_killed(many, tmp_path):
+    command = [sys.executable, "smic_processing.py", *arguments(many, tmp_path, "--workers", "2")]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     while not list(tmp_path.glob(".smic_apex/smic_*.json")):
         time.sleep(0.005)
