@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 WIDTH = 96  # pixels of the ten cells' common region: the scale at which motion is looked at
 BLUR = 1.5  # sigma in those pixels; displacements up to about this stay linear
-SMOOTH = 0.7  # sigma in frames
+SMOOTH = 0.5  # sigma in frames
 
 
 def pattern_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
