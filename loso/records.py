@@ -1,0 +1,90 @@
+"""Fold records and config.json: what a run leaves behind (spec: system.md)."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import UserError
+from data.files import write_whole
+
+from .metrics import scores
+
+FORMAT = 1
+PROTOCOLS = ("last", "best")
+
+
+def record_path(folder: Path, data_sub: str) -> Path:
+    """Where a fold's record lies."""
+    return folder / f"fold_{data_sub}.json"
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON, whole or not at all."""
+    with write_whole(path) as part:
+        part.write_text(json.dumps(content, indent=None) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON object; UserError if the file is cut off or is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cut off or not JSON; delete it and run again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a JSON object; delete it and run again")
+    return content
+
+
+def read_record(path: Path) -> dict:
+    """Read and check one fold record; UserError names the file and the fault."""
+    record = read_json(path)
+    if record.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: format {record.get('format')}, this version reads {FORMAT}; move it away"
+        )
+    for key in ("experiment", "data_sub", "classes", "clips", "epochs"):
+        if not record.get(key):
+            raise UserError(f"{path}: no '{key}' in it; delete it and run again")
+    shape = (len(record["clips"]), len(record["classes"]))
+    for epoch in record["epochs"]:
+        rows = epoch.get("scores") or []
+        if [len(row) for row in rows] != [shape[1]] * shape[0]:
+            raise UserError(
+                f"{path}: epoch {epoch.get('epoch')} has no {shape[0]} x {shape[1]} scores; "
+                "delete it and run again"
+            )
+    return record
+
+
+def read_records(folder: Path) -> list[dict]:
+    """All fold records of an experiment, by name of the fold."""
+    return [read_record(path) for path in sorted(folder.glob("fold_*.json"))]
+
+
+def record_labels(record: dict) -> np.ndarray:
+    """True labels of a fold's clips (N,)."""
+    return np.array([clip["label"] for clip in record["clips"]])
+
+
+def record_predictions(record: dict, protocol: str) -> np.ndarray:
+    """Predictions of a fold's clips (N,) under a protocol.
+
+    last: the final epoch. best: the epoch with the highest UF1 on the held-out subject, the
+    later of equals: optimistic, since it selects on the test subject.
+    """
+    epochs = [np.argmax(epoch["scores"], axis=1) for epoch in record["epochs"]]
+    if protocol == "last":
+        return epochs[-1]
+    labels, classes = record_labels(record), len(record["classes"])
+    uf1 = [scores(labels, predictions, classes).uf1 for predictions in epochs]
+    return epochs[len(uf1) - 1 - int(np.argmax(uf1[::-1]))]
+
+
+def pooled_uf1(records: Iterable[dict]) -> float:
+    """UF1 of the folds so far, under `last`."""
+    records = list(records)
+    labels = np.concatenate([record_labels(record) for record in records])
+    predictions = np.concatenate([record_predictions(record, "last") for record in records])
+    return scores(labels, predictions, len(records[0]["classes"])).uf1

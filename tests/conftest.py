@@ -1,0 +1,85 @@
+"""A tiny corpus that no licence covers: blobs on grey, one place of the blob a class."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+SHARED_GOLDEN = ROOT.parent / "shared" / "golden"
+EMOTIONS = ("negative", "positive", "surprise")
+PLACES = ((12, 20), (28, 20), (20, 30))  # x, y of the blob, one a class
+
+
+def run(script: str, *arguments: object, **kwargs: object) -> subprocess.CompletedProcess:
+    """Run a script of the project as its user would."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=kwargs.pop("cwd", ROOT), capture_output=True, text=True, **kwargs
+    )
+
+
+def write_sheet(path: Path, rows: list[list], sheet: str) -> Path:
+    """An .xlsx file with one sheet."""
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+    return path
+
+
+def write_frame(path: Path, label: int = 0, strength: float = 1.0, seed: int = 0) -> None:
+    """A 40 x 40 picture with a blob whose place is the class."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(100, 8, (40, 40, 3))
+    x, y = PLACES[label]
+    rows, columns = np.mgrid[:40, :40]
+    blob = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 18)
+    image[..., label] += 120 * strength * blob
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image.clip(0, 255).astype(np.uint8)[..., ::-1])
+
+
+SMIC_HEADER = ["Subject", "Filename", None, "OnsetF", "OffsetF", "FirstF", "LastF", "Emotion"]
+
+
+def make_smic(root: Path, subjects: int = 4, clips: int = 6) -> Path:
+    """A corpus in SMIC's layout below root/SMIC; the path of its annotation."""
+    rows = [SMIC_HEADER]
+    for subject in range(1, subjects + 1):
+        for number in range(clips):
+            label = number % 3
+            clip = f"s{subject:02d}_{EMOTIONS[label][:2]}_{number:02d}"
+            first = 100 * subject + 7
+            for step in range(5):
+                strength = (0.1, 0.7, 1.0, 0.7, 0.1)[step]
+                path = root / f"SMIC/HS/s{subject:02d}/{clip}/image{first + step:06d}.jpg"
+                write_frame(path, label, strength, seed=1000 * subject + 10 * number + step)
+            rows.append([subject, clip, None, first, first + 4, first, first + 4, EMOTIONS[label]])
+    return write_sheet(root / "SMIC/SMIC-HS-E_annotation.xlsx", rows, "HS")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny corpus and, in index/, its index; read only."""
+    root = tmp_path_factory.mktemp("tiny")
+    annotation = make_smic(root)
+    done = run(
+        "prepare_data.py", "smic", "--root", root, "--annotation", annotation,
+        "--out", root / "index",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+FAST = (
+    "--trunk", "efficientnet_lite0", "--weights", "package", "--freeze", "trunk",
+    "--image-size", "97", "--augment", "flip", "--epochs", "2", "--device", "cpu",
+)  # fmt: skip

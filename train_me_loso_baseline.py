@@ -1,0 +1,7 @@
+"""Baseline networks (ResNet18, VGG11) on SMIC's apex frames, leave one subject out."""
+
+from loso.experiment import experiment_script
+from loso.settings import Settings
+
+if __name__ == "__main__":
+    experiment_script(Settings(dataset="smic", network="baseline", freeze="early"), __doc__)

@@ -1,0 +1,7 @@
+"""MECapsuleNet on CASME II's apex frames, leave one subject out."""
+
+from loso.experiment import experiment_script
+from loso.settings import Settings
+
+if __name__ == "__main__":
+    experiment_script(Settings(dataset="casme2"), __doc__)
