@@ -32,7 +32,7 @@ Sets = list[tuple[pd.DataFrame, ClipFolders]]
 
 
 def main(
-    out: Path = Path("demo/apex"),
+    out: Path = Path("result/bench_apex"),
     seeds: tuple[int, ...] = (0, 1, 2),
     workers: int = len(os.sched_getaffinity(0)),
     landmarks: FinderName | None = None,
