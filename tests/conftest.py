@@ -1,8 +1,12 @@
 """A tiny corpus that no licence covers: blobs on grey, one place of the blob a class."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+# One thread a process: pytest runs one process a core, and OpenMP's threads wait by spinning.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import cv2
 import numpy as np
