@@ -18,7 +18,8 @@ from data.errors import UserError, run_script, warn
 from data.index import four_frames_path, read_index
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
-from data.views import check_views, load_views, read_backend, view_rows
+from data.view_pictures import check_views, load_views, view_rows
+from data.views import read_backend
 
 from .batches import Features, Images
 from .folds import Fold, choose_folds, glasses_only, make_folds

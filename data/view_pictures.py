@@ -1,11 +1,5 @@
-"""The views of reconstructed heads on disk: 13 pictures of a frame's head, one a yaw.
+"""The 3D views that a network reads: checked, and read once as grey uint8."""
 
-<root3d>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg, where <frame> is the number in the file name
-of the frame that was reconstructed; <root3d>/views.json says which backend drew them.
-"""
-
-import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,56 +11,9 @@ from rich.progress import track
 from torch import Tensor
 
 from .errors import UserError, warn
-from .files import write_whole
-from .frames import frame_number, read_image
+from .frames import read_image
 from .pictures import resize
-
-YAWS = tuple(range(-30, 31, 5))  # degrees
-SIZE = 224  # pixels of a view's side
-FORMAT = 1
-
-
-def view_names() -> list[str]:
-    """The file names of a frame's views, in order of the yaw: -30.jpg … 0.jpg … 30.jpg."""
-    return [f"{yaw}.jpg" for yaw in YAWS]
-
-
-def view_folder(root3d: Path, clip: Mapping) -> Path:
-    """Where the views of an index row's apex frame lie."""
-    frame = frame_number(Path(clip["apex_frame_path"]))
-    return root3d / clip["data"] / clip["subject"] / clip["clip"] / str(frame)
-
-
-def claim_views(root3d: Path, backend: str) -> None:
-    """Note in views.json that `backend` draws here; UserError if another one has before."""
-    if (root3d / "views.json").is_file():
-        before = read_backend(root3d)
-        if before != backend:
-            raise UserError(
-                f"{root3d}: its views are by the backend {before}, not {backend}; "
-                "choose another --out, or --backend " + before
-            )
-        return
-    with write_whole(root3d / "views.json") as part:
-        content = {"format": FORMAT, "backend": backend, "size": SIZE}
-        part.write_text(json.dumps(content) + "\n")
-
-
-def read_backend(root3d: Path) -> str:
-    """Which backend drew the views below a folder; UserError if views.json does not say."""
-    path = root3d / "views.json"
-    try:
-        content = json.loads(path.read_text())
-        if content["format"] != FORMAT:
-            raise UserError(f"{path}: format {content['format']}, this version reads {FORMAT}")
-        return content["backend"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{root3d}: no views.json, so no views; python reconstruct_3d.py makes them "
-            "(--root3d names another folder)"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not readable; run reconstruct_3d.py into a new folder") from error
+from .views import SIZE, YAWS, view_folder, view_names
 
 
 def check_views(folders: list[Path], root3d: Path, command: str) -> None:
