@@ -1,0 +1,64 @@
+"""Where the 3D views of a frame lie: <root>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import UserError
+from .files import write_whole
+from .frames import frame_number
+
+YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
+SIZE = 224  # pixels a side
+FORMAT = 1
+_RECORD = "views.json"
+
+
+def view_names() -> list[str]:
+    """The file names of a frame's 13 views, in the order of YAWS: -30.jpg … 0.jpg … 30.jpg."""
+    return [f"{yaw}.jpg" for yaw in YAWS]
+
+
+def view_folder(root3d: Path | str, clip: Mapping) -> Path:
+    """The folder of the views of a clip's apex frame, for a row of an index or its companion.
+
+    The frame is the number in the apex frame's file name; UserError if there is none.
+    """
+    number = frame_number(Path(clip["apex_frame_path"]))
+    if number is None:
+        raise UserError(f"{clip['apex_frame_path']}: no frame number in the file's name")
+    return Path(root3d) / clip["data"] / clip["subject"] / clip["clip"] / str(number)
+
+
+def read_backend(root3d: Path | str) -> str:
+    """Which backend made the views below a folder; UserError if it holds no views."""
+    path = Path(root3d) / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        form, backend = record["format"], record["backend"]
+    except FileNotFoundError:
+        raise UserError(f"{root3d}: holds no 3D views; reconstruct_3d.py makes them") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({error}); remove the folder, make it anew") from error
+    if form != FORMAT or not isinstance(backend, str):
+        raise UserError(f"{path}: format {form}, not {FORMAT}; make the views anew")
+    return backend
+
+
+def claim_views(root3d: Path | str, backend: str) -> None:
+    """Record that `backend` makes the views below a folder.
+
+    UserError if another one did, or if the record cannot be written.
+    """
+    root3d = Path(root3d)
+    if (root3d / _RECORD).exists():
+        made_by = read_backend(root3d)
+        if made_by != backend:
+            raise UserError(
+                f"{root3d}: its views were made by the backend {made_by}, not {backend}; "
+                "give another --out, or --backend"
+            )
+        return
+    with write_whole(root3d / _RECORD) as part:
+        record = {"format": FORMAT, "backend": backend, "size": SIZE}
+        part.write_text(json.dumps(record) + "\n", encoding="utf-8")
