@@ -23,11 +23,10 @@ from data.raycast import Scene
 PATH = Path(__file__).with_name("anny_landmarks.json")
 PEOPLE = 40
 # Each landmark's twin on the other side of the face (iBUG order).
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
+MIRROR = np.r_[
+    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
+    54:47:-1, 59:54:-1, 64:59:-1, 67, 66, 65,
+]  # fmt: skip
 
 
 def read_landmarks() -> tuple[np.ndarray, np.ndarray]:
@@ -73,12 +72,10 @@ def _places(name: str, shown: np.ndarray, mean: np.ndarray, finder) -> np.ndarra
     camera = _camera(figure, setting)
     origins = np.broadcast_to(camera.eye, camera.directions.shape)
     hits = Scene(figure.neutral, shown).first_hit(origins, camera.directions)
-    height, width = image.shape[:2]
+    width = image.shape[1]
     rows, columns = np.divmod(np.flatnonzero(hits.mask), width)
     # Landmarks of the outline may lie just beside the head: the nearest pixel on it counts.
-    distance = np.hypot(
-        landmarks[:, None, 0] - columns[None], landmarks[:, None, 1] - rows[None]
-    )
+    distance = np.hypot(landmarks[:, None, 0] - columns[None], landmarks[:, None, 1] - rows[None])
     nearest = np.flatnonzero(hits.mask)[distance.argmin(1)]
     return hits.interpolate(mean, shown)[nearest]
 
@@ -89,7 +86,7 @@ def _onto(at: np.ndarray, mean: np.ndarray, shown: np.ndarray) -> tuple[np.ndarr
     vertices, weights = [], []
     for point in at:
         near = np.argsort(np.linalg.norm((a + b + c) / 3 - point, axis=1))[:40]
-        best = min((_closest(point, a[i], b[i], c[i]) + (i,) for i in near), key=lambda r: r[0])
+        best = min(((*_closest(point, a[i], b[i], c[i]), i) for i in near), key=lambda r: r[0])
         vertices.append(shown[best[2]])
         weights.append(best[1])
     return np.array(vertices), np.array(weights)
