@@ -71,7 +71,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     print(f"fit on the astronaut: {_misfit(head):.2%}")
     _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
     _actions([group[row["data"], row["clip"]] for row in rows], heads)
-    _glasses(demo, rows, faces, heads, backend, finder)
+    _glasses(demo, rows, faces, backend, finder)
 
 
 def _rows(path: Path) -> list[dict]:
@@ -108,9 +108,9 @@ def _actions(groups: list[str], heads: list[Reconstruction]) -> None:
     print(f"strongest facial action right: {np.mean(right):.1%} of {len(right)} clips\n{table}")
 
 
-def _glasses(demo, rows, faces, heads, backend, finder) -> None:  # noqa: ANN001
+def _glasses(demo, rows, faces, backend, finder) -> None:
     differences = []
-    for row, face, head in zip(rows, faces, heads, strict=True):
+    for row, face in zip(rows, faces, strict=True):
         name = f"{row['data']}_{row['subject']}_{row['clip']}_{row['apex_frame']}.jpg"
         path = demo / "truth" / "without_glasses" / name
         if not path.exists():
