@@ -61,11 +61,12 @@ def test_image_with_two_faces_and_a_file_in_the_way(tmp_path: Path) -> None:
     small = cv2.resize(small_face(), (140, 140))
     image = np.zeros((256, 400, 3), np.uint8)
     image[:, :256], image[:140, 258:398] = small_face(), small
+    image = cv2.resize(image, None, fx=2, fy=2)
     cv2.imwrite(str(tmp_path / "two.png"), image)
     out = run("--image", tmp_path / "two.png", "--out", tmp_path / "out", "--backend", "anny")
     assert out.returncode == 0 and "taking the largest" in out.stderr
     landmarks = np.load(tmp_path / "out" / "codes.npz")["landmarks"]
-    assert landmarks[:, 0].max() < 258
+    assert landmarks[:, 0].max() < 516
     (tmp_path / "file").write_text("in the way")
     out = run("--image", tmp_path / "two.png", "--out", tmp_path / "file" / "out")
     assert out.returncode == 2 and out.stderr.strip().splitlines()[-1].startswith("error: cannot")
