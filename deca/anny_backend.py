@@ -54,6 +54,7 @@ class AnnyBackend:
             ("tongue", MOUTH),
         ):
             rows = self.head.faces[self.head.regions[region]].unique()
+            rows = rows[~kept[rows]]  # edges of lids and lips are skin
             colours[rows] = torch.tensor(colour)
             if region != "eyes":
                 hidden[rows] = 1
