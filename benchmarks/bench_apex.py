@@ -21,8 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from data.apex import ApexSettings, frames_between
 from data.apex_run import spot_clips
 from data.cells import cell_values, face_cells
-from data.demo import draw_demo
-from data.demo_plan import Size
 from data.errors import run_script
 from data.frames import ClipFolders
 from data.index import clip_folder
@@ -63,6 +61,9 @@ def main(
 def open_demo(root: Path, seed: int, workers: int) -> tuple[pd.DataFrame, ClipFolders]:
     """A demo set, drawn if it is not there: its true onsets, apexes and offsets; its frames."""
     if not (root / "truth.csv").is_file():
+        from data.demo import draw_demo  # torch and the head, which no worker here needs
+        from data.demo_plan import Size
+
         sizes = {data: Size(subjects=6, clips=36) for data in ("smic", "casme2", "samm")}
         draw_demo(root, seed, workers, sizes)
     truth = pd.read_csv(root / "truth.csv", dtype={"subject": str})

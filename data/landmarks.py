@@ -1,5 +1,6 @@
 """68 facial landmarks (iBUG order) of one image, from FAN or from dlib, behind one interface."""
 
+import functools
 import os
 import sys
 import warnings
@@ -48,8 +49,9 @@ def choose_finder(name: FinderName | None = None) -> FinderName:
     return name
 
 
+@functools.cache
 def load_landmark_finder(name: FinderName, device: str = "cpu") -> LandmarkFinder:
-    """Load a finder. `device` is where FAN runs; dlib's models run on the CPU.
+    """Load a finder, once a process. `device` is where FAN runs; dlib's models run on the CPU.
 
     UserError if the weights of FAN can be neither found nor fetched.
     """
