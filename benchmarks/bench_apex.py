@@ -7,7 +7,6 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -27,6 +26,7 @@ from data.index import clip_folder
 from data.landmarks import FinderName, choose_finder, load_landmark_finder
 from data.video import read_frames
 
+REPEATS = 5
 Sets = list[tuple[pd.DataFrame, ClipFolders]]
 
 
@@ -124,42 +124,36 @@ def _errors(
 def print_speed(sets: Sets, finder: FinderName, workers: int) -> None:
     """Frames a second from files to apexes, on the same clips, files in the system's cache.
 
-    The start (processes, imports, models) is timed on a clip a process, and left out of the
-    last column: it is the same for ten clips and ten thousand.
+    Starts (processes, imports, models) are included; the faster ways look at every clip
+    REPEATS times, so that they weigh no more than in a run over a corpus. The time of all
+    processors a frame hardly depends on what else the machine does.
     """
-    few = [(truth.head(workers), folders) for truth, folders in sets]
+    many = [(pd.concat([truth] * REPEATS), folders) for truth, folders in sets]
     runs = {
-        "landmarks in every frame, cells": lambda some: per_frame_way(some, finder),
-        "landmarks once a clip, cells": lambda some: _spot(some, finder, "cells", 1),
-        "landmarks once a clip, pattern": lambda some: _spot(some, finder, "pattern", 1),
-        f"the same, {workers} workers": lambda some: _spot(some, finder, "pattern", workers),
+        "landmarks in every frame, cells": (1, sets, lambda: per_frame_way(sets, finder)),
+        "landmarks once a clip, cells": (1, many, lambda: _spot(many, finder, "cells", 1)),
+        "landmarks once a clip, pattern": (1, many, lambda: _spot(many, finder, "pattern", 1)),
+        "the same on all cores": (workers, many, lambda: _spot(many, finder, "pattern", workers)),
     }
     _spot(sets, finder, "pattern", 1)  # fills the system's file cache
-    table = Table("way", "processes", "frames/s", "ratio", "frames/s after start", "ratio ")
+    table = Table("way", "processes", "frames/s", "ratio", "processor ms/frame", "ratio")
     first = None
-    for name, run in runs.items():
-        whole, start = _seconds(run, sets), _seconds(run, few)
-        rates = _frames(sets) / whole, (_frames(sets) - _frames(few)) / (whole - start)
-        first = first or rates
-        processes = workers if "workers" in name else 1
-        cells = [
-            f"{x:.0f}" if i == 0 else f"{x:.1f}"
-            for r, f in zip(rates, first)
-            for i, x in enumerate((r, r / f))
-        ]
-        table.add_row(name, str(processes), *cells)
+    for name, (processes, clips, run) in runs.items():
+        count = sum(int((t["offset_frame"] - t["onset_frame"] + 1).sum()) for t, _ in clips)
+        wall, busy = time.perf_counter(), _processor_seconds()
+        run()
+        wall, busy = count / (time.perf_counter() - wall), (_processor_seconds() - busy) / count
+        first = first or (wall, busy)
+        ratios = f"{wall / first[0]:.1f}", f"{first[1] / busy:.1f}"
+        table.add_row(
+            name, str(processes), f"{wall:.0f}", ratios[0], f"{1000 * busy:.2f}", ratios[1]
+        )
     Console(width=110).print(table)
-    print(f"{_frames(sets)} frames")
 
 
-def _frames(sets: Sets) -> int:
-    return sum(int((t["offset_frame"] - t["onset_frame"] + 1).sum()) for t, _ in sets)
-
-
-def _seconds(run: Callable[[Sets], object], sets: Sets) -> float:
-    start = time.perf_counter()
-    run(sets)
-    return time.perf_counter() - start
+def _processor_seconds() -> float:
+    """Of this process and its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _spot(sets: Sets, finder: FinderName, method: str, workers: int) -> None:

@@ -74,11 +74,11 @@ def test_the_number_of_workers_does_not_show(smic, tmp_path):
 
 @pytest.fixture
 def many(smic, tmp_path) -> Path:
-    """A root with the six clips under 36 names, long enough a run to be stopped midway."""
+    """A root with the six clips under 24 names, long enough a run to be stopped midway."""
     root = tmp_path / "many"
     clips = pd.read_excel(smic / "SMIC-HS-E_annotation.xlsx", sheet_name="HS")
     tables = []
-    for again in range(6):
+    for again in range(4):
         names = clips["Filename"] + f"_{again}"
         for subject, clip, name in zip(clips["Subject"], clips["Filename"], names, strict=True):
             link = root / f"s{subject}" / name
@@ -106,12 +106,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
     assert process.returncode == 130 and "the same command goes on from there" in errors
     assert "Traceback" not in errors
     records = sorted(kept.glob("smic_*.json"))
-    assert 1 <= len(records) < 36 and not (cut / "smic_apex.csv").exists()
+    assert 1 <= len(records) < 24 and not (cut / "smic_apex.csv").exists()
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert f"going on after {len(records)} clips found before, {36 - len(records)}" in again.stderr
+    assert f"going on after {len(records)} clips found before, {24 - len(records)}" in again.stderr
     for name in ("smic_apex.csv", "smic_four_frames.csv"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()
-    assert len(list((cut / "plots").iterdir())) == 36 and not kept.exists()
+    assert len(list((cut / "plots").iterdir())) == 24 and not kept.exists()
 
 
 def spot(smic: Path, keep: Path, settings: ApexSettings) -> pd.DataFrame:
