@@ -5,8 +5,11 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -48,8 +51,13 @@ def draw_demo(
     Clips are written whole, so a stopped run goes on where it was; one that finds everything
     does nothing. The same seed gives the same bytes, whatever the number of workers (default:
     one a CPU). `sizes` says how many subjects and clips each corpus gets, default FULL_SIZE.
-    UserError: `out` holds something else, or a demo set of another seed, size or version.
+    UserError: `out` holds something else, or a demo set of another seed, size or version; a
+    seed below 0, fewer than one worker; a disk that is full.
     """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise UserError(f"--{name} {value}: must be {least} or more")
     out = Path(out)
     sizes = sizes or FULL_SIZE
     _claim(out, seed, sizes)
@@ -57,7 +65,7 @@ def draw_demo(
     missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
     if missing:
         load_head()  # built once, before workers ask for it
-        _draw_all(out, seed, missing, workers or len(os.sched_getaffinity(0)))
+        _draw_all(out, seed, missing, workers)
     tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
     if not all(path.is_file() for path in tables):
         write_tables(out, clips)
@@ -105,13 +113,30 @@ def _draw_all(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
                     progress.advance(task)
             return
         spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(clips)), spawn, initializer=_use_one_thread)
+        pool = ProcessPoolExecutor(min(workers, len(clips)), spawn, initializer=_start_worker)
         try:
             for done in as_completed([pool.submit(draw_clip, out, seed, clip) for clip in clips]):
                 done.result()
                 progress.advance(task)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that draws died (out of memory?); the same command goes on from there, "
+                "with --workers 1 it takes the least memory"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _use_one_thread()
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed cannot tell its workers to stop.
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _use_one_thread() -> None:

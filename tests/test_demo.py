@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -269,6 +271,24 @@ def test_a_damaged_mark_is_refused(tmp_path):
     (tmp_path / "demo.json").write_text('{"demo set": 1, "se')
     with pytest.raises(UserError, match="other settings"):
         draw_demo(tmp_path, workers=1)
+
+
+def test_impossible_numbers_are_refused(tmp_path):
+    for fault in ({"seed": -1}, {"workers": 0}):
+        with pytest.raises(UserError, match="must be"):
+            draw_demo(tmp_path / "d", **fault)
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_worker_that_dies_is_one_line_and_nothing_half_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "draw_clip", _die)
+    with pytest.raises(UserError, match="died"):
+        draw_demo(tmp_path / "d", sizes={"smic": Size(1, 2)}, workers=2)
+    assert [p.name for p in (tmp_path / "d").rglob("*")] == ["demo.json"]
+
+
+def _die(out, seed, clip):  # runs in the worker
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_mark_tells_seed_and_size(tiny):
