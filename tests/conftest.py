@@ -1,6 +1,7 @@
 """A tiny corpus that no licence covers: blobs on grey, one place of the blob a class."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,22 @@ def run(script: str, *arguments: object, **kwargs: object) -> subprocess.Complet
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     return subprocess.run(
         command, cwd=kwargs.pop("cwd", ROOT), capture_output=True, text=True, **kwargs
+    )
+
+
+def start(command: list[str]) -> subprocess.Popen:
+    """Start a script that is to be stopped with Ctrl-C.
+
+    A shell's background jobs ignore SIGINT and hand that down: without the reset, a test suite
+    that runs in one could never interrupt its scripts.
+    """
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

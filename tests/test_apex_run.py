@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from apex_clips import write_smic
+from conftest import start
 
 import smic_processing
 from data import apex_run
@@ -96,7 +97,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
     assert run(arguments(many, whole, "--workers", "1", *slow)) == 0
     options = arguments(many, cut, "--workers", "2", *slow)
     command = [sys.executable, "smic_processing.py", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = start(command)
     kept = cut / ".smic_apex"
     while not list(kept.glob("smic_*.json")):
         assert process.poll() is None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import FAST, GOLDEN, ROOT, run
+from conftest import FAST, GOLDEN, ROOT, run, start
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,19 +98,16 @@ def test_interrupted_by_ctrl_c_it_goes_on_to_the_same_records(trained, tiny, tmp
         sys.executable, str(ROOT / "train_me_loso.py"), "--index",
         str(tiny / "index/smic_apex.csv"), "--root", str(tiny), "--result", str(tmp_path), *FAST,
     ]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = start(command)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("smic/fold_*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     done = len(records_of(tmp_path / "smic"))
-    if process.returncode:  # it may have been through before the signal came
-        assert process.returncode == 130
-        assert f"{done} whole folds are in" in errors
-        assert "Traceback" not in errors
+    assert process.returncode == 130
+    assert f"{done} whole folds are in" in errors
+    assert "Traceback" not in errors
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert f"{done} of them done before" in again.stdout

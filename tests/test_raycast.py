@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data.raycast import Scene, orthographic_rays, perspective_rays
@@ -48,10 +48,12 @@ def test_one_triangle_gives_face_barycentrics_and_depth():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
+@example(1325987)  # draws one triangle twice
 def test_hits_equal_a_search_over_all_triangles(seed):
     rng = np.random.default_rng(seed)
     vertices = rng.normal(size=(30, 3)).astype(np.float32)
     faces = rng.permuted(np.tile(np.arange(30), (12, 1)), axis=1)[:, :3]
+    faces = np.unique(np.sort(faces, axis=1), axis=0)  # of two equal ones either may be hit
     origins = rng.normal(size=(200, 3)).astype(np.float32) + np.float32([0, 0, 6])
     directions = rng.normal(size=(200, 3)).astype(np.float32) * 0.3 + np.float32([0, 0, -2])
     face, bary, depth, margin = reference_hits(vertices, faces, origins, directions)
