@@ -1,0 +1,176 @@
+"""Apex spotting on the demo set, whose apexes are known: error, speed, memory.
+
+python benchmarks/bench_apex.py
+"""
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from data.apex import ApexSettings, frames_between
+from data.apex_run import spot_clips
+from data.cells import cell_values, face_cells
+from data.demo import draw_demo
+from data.demo_plan import Size
+from data.errors import run_script
+from data.frames import ClipFolders
+from data.index import clip_folder
+from data.landmarks import FinderName, choose_finder, load_landmark_finder
+from data.video import read_frames
+
+Sets = list[tuple[pd.DataFrame, ClipFolders]]
+
+
+def main(
+    out: Path = Path("result/bench_apex"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    workers: int = len(os.sched_getaffinity(0)),
+    landmarks: FinderName | None = None,
+) -> None:
+    """Compare the methods and the ways to get landmarks.
+
+    Args:
+        out: where the demo sets lie, one folder a seed; drawn if not there.
+        seeds: of the demo sets.
+        workers: processes of the parallel rows.
+        landmarks: fan or dlib (default: fan if its weights are here, else dlib).
+    """
+    finder = choose_finder(landmarks)
+    sets = [open_demo(out / str(seed), seed, workers) for seed in seeds]
+    print_memory(sets, finder)  # first: a peak stays
+    print_errors("as drawn", sets, finder, workers)
+    rough = [(truth, roughen(truth, folders)) for truth, folders in sets]
+    print_errors("with shake, flicker and more noise", rough, finder, workers)
+    print_speed(sets, finder, workers)
+
+
+def open_demo(root: Path, seed: int, workers: int) -> tuple[pd.DataFrame, ClipFolders]:
+    """A demo set, drawn if it is not there: its true onsets, apexes and offsets; its frames."""
+    if not (root / "truth.csv").is_file():
+        sizes = {data: Size(subjects=6, clips=36) for data in ("smic", "casme2", "samm")}
+        draw_demo(root, seed, workers, sizes)
+    truth = pd.read_csv(root / "truth.csv", dtype={"subject": str})
+    return truth.assign(data_sub=truth["data"] + "_" + truth["subject"]), ClipFolders(root)
+
+
+def roughen(truth: pd.DataFrame, folders: ClipFolders) -> ClipFolders:
+    """The same clips as a worse camera would film them, beside the first.
+
+    The camera wanders by 0.2 pixels a frame and turns a little, exposure flickers by 2%, and
+    the noise of the sensor gets 5 grey levels more.
+    """
+    root = folders.root.with_name(f"{folders.root.name}_rough")
+    for i, clip in enumerate(truth.to_dict("records")):
+        random = np.random.default_rng(i)
+        ends = clip["onset_frame"], clip["offset_frame"]
+        frames = frames_between(clip_folder(clip, folders), *ends, "")
+        path_of_camera = random.normal(0, 0.2, (len(frames), 3)).cumsum(0)
+        for (_, image), path, (x, y, turn) in zip(
+            read_frames(frames), frames.values(), path_of_camera, strict=True
+        ):
+            size = image.shape[1], image.shape[0]
+            motion = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), 0.3 * turn, 1)
+            motion[:, 2] += x, y
+            moved = cv2.warpAffine(image, motion, size, None, cv2.INTER_CUBIC, cv2.BORDER_REFLECT)
+            noise = random.normal(0, 5, image.shape)
+            worse = (moved * (1 + 0.02 * random.normal()) + noise).clip(0, 255).astype(np.uint8)
+            target = root / path.relative_to(folders.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(target), worse[:, :, ::-1])
+    return ClipFolders(root)
+
+
+def print_errors(title: str, sets: Sets, finder: FinderName, workers: int) -> None:
+    """Mean absolute error, and the share within two frames, by corpus and method."""
+    columns = "corpus", "method", "clips", "mean abs. error", "within 2", "mean error"
+    table = Table(*columns, title=title)
+    for method in ("pattern", "cells"):
+        setting = ApexSettings(finder, method)
+        found = pd.concat(_errors(truth, folders, setting, workers) for truth, folders in sets)
+        groups = [*found.groupby("data")["error"], ("all", found["error"])]
+        for corpus, error in groups:
+            near = (error.abs() <= 2).mean()
+            row = f"{error.abs().mean():.2f}", f"{near:.1%}", f"{error.mean():+.2f}"
+            table.add_row(corpus, method, str(len(error)), *row)
+        table.add_section()
+    Console().print(table)
+
+
+def _errors(
+    truth: pd.DataFrame, folders: ClipFolders, setting: ApexSettings, workers: int
+) -> pd.DataFrame:
+    found, skipped = spot_clips(truth, folders, setting, workers)
+    assert not skipped, skipped
+    return found.assign(error=(found["apex_frame"] - truth["apex_frame"]).astype(int))
+
+
+def print_speed(sets: Sets, finder: FinderName, workers: int) -> None:
+    """Frames a second from files to apexes, on the same clips, files in the system's cache."""
+    count = sum(int((t["offset_frame"] - t["onset_frame"] + 1).sum()) for t, _ in sets)
+    runs = {
+        "landmarks in every frame, cells": lambda: per_frame_way(sets, finder),
+        "landmarks once a clip, cells": lambda: _spot(sets, finder, "cells", 1),
+        "landmarks once a clip, pattern": lambda: _spot(sets, finder, "pattern", 1),
+        f"the same, {workers} workers": lambda: _spot(sets, finder, "pattern", workers),
+    }
+    _spot(sets, finder, "pattern", 1)  # fills the system's file cache
+    table = Table("way", "processes", "frames/s", "times the first")
+    first = None
+    for name, run in runs.items():
+        start = time.perf_counter()
+        run()
+        rate = count / (time.perf_counter() - start)
+        first = first or rate
+        processes = workers if "workers" in name else 1
+        table.add_row(name, str(processes), f"{rate:.0f}", f"{rate / first:.1f}")
+    Console().print(table)
+    print(f"{count} frames; start of processes and loading of models included")
+
+
+def _spot(sets: Sets, finder: FinderName, method: str, workers: int) -> None:
+    for truth, folders in sets:
+        spot_clips(truth, folders, ApexSettings(finder, method), workers)
+
+
+def per_frame_way(sets: Sets, finder_name: FinderName) -> list[int]:
+    """As the published script goes about it: every frame is read once and its landmarks found."""
+    cv2.setNumThreads(1)
+    finder = load_landmark_finder(finder_name)
+    apexes = []
+    for truth, folders in sets:
+        for clip in truth.to_dict("records"):
+            ends = clip["onset_frame"], clip["offset_frame"]
+            frames, cells = [], []
+            for _, image in read_frames(frames_between(clip_folder(clip, folders), *ends, "")):
+                found = finder(image)
+                cells.append(cells[-1] if found is None and cells else face_cells(found))
+                frames.append(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+            curve = [
+                np.nanmean(cell_values(frame, before, frames[0], frames[-1], where))
+                for frame, before, where in zip(frames[1:], frames, cells[1:], strict=False)
+            ]
+            apexes.append(ends[0] + 1 + int(np.argmax(curve)))
+    return apexes
+
+
+def print_memory(sets: Sets, finder: FinderName) -> None:
+    """Peak memory of this process after few clips and after many."""
+    truth, folders = sets[0]
+    for clips in (truth.head(10), pd.concat([truth] * 5)):
+        spot_clips(clips, folders, ApexSettings(finder), 1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"peak memory after {len(clips)} clips: {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    run_script(main)

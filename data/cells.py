@@ -1,0 +1,88 @@
+"""Ten cells around the parts of the face that move, and the published measure in them.
+
+Spec: apex.md. Landmarks in iBUG order, pixel coordinates, x to the right, y down.
+"""
+
+import numpy as np
+
+# Sorted by name, the order of the columns of cell_values.
+CELL_NAMES = (
+    "center_eyebrow",
+    "chin",
+    "left_eye",
+    "left_eyebrow",
+    "left_lip",
+    "left_nose",
+    "right_eye",
+    "right_eyebrow",
+    "right_lip",
+    "right_nose",
+)
+
+
+def face_cells(landmarks: np.ndarray) -> np.ndarray:
+    """Squares int (10, 4) of left, top, right, bottom around 68 landmarks (68, 2).
+
+    In the order of CELL_NAMES, half-open, and possibly outside the image. Their width is half
+    the mouth's.
+    """
+    p = np.rint(landmarks).astype(int)
+    w = int((p[54, 0] - p[48, 0]) / 2)
+    h = int(w / 2)
+    brow_x, brow_y = (p[19] + p[24]) // 2
+    lip_top_left, lip_top_right = p[48, 1] - h, p[54, 1] - h
+    return np.array(
+        [
+            (brow_x - h, brow_y - h, brow_x + h, brow_y + h),
+            (p[8, 0] - h, p[8, 1] - w, p[8, 0] + h, p[8, 1]),
+            (p[36, 0] - w, p[36, 1] - h, p[36, 0], p[36, 1] + h),
+            (brow_x - 3 * w // 2, brow_y - w // 2, brow_x - w // 2, brow_y + w // 2),
+            (p[48, 0] - h, p[48, 1] - h, p[48, 0] + h, p[48, 1] + h),
+            (p[31, 0] - w, lip_top_left - w, p[31, 0], lip_top_left),
+            (p[45, 0], p[45, 1] - h, p[45, 0] + w, p[45, 1] + h),
+            (brow_x + w // 2, brow_y - w // 2, brow_x + 3 * w // 2, brow_y + w // 2),
+            (p[54, 0] - h, p[54, 1] - h, p[54, 0] + h, p[54, 1] + h),
+            (p[35, 0], lip_top_right - w, p[35, 0] + w, lip_top_right),
+        ]
+    )
+
+
+def cell_values(
+    frame: np.ndarray,
+    previous: np.ndarray,
+    onset: np.ndarray,
+    offset: np.ndarray,
+    cells: np.ndarray,
+) -> np.ndarray:
+    """The published measure of one frame, float32 (10,): change from onset and from offset
+    over change from the previous frame, its mean in each of the `cells` (10, 4).
+
+    Frames are grey (H, W), values 0 to 255. Cells are clipped to the image; NaN where nothing
+    is left of one.
+    """
+    height, width = frame.shape
+    values = np.full(len(cells), np.nan, np.float32)
+    for i, (left, top, right, bottom) in enumerate(cells.clip(0, (width, height, width, height))):
+        if left < right and top < bottom:
+            cell = slice(top, bottom), slice(left, right)
+            t, before, first, last = (
+                image[cell].astype(np.float32) for image in (frame, previous, onset, offset)
+            )
+            still = np.abs(t - before) + 1
+            values[i] = np.mean((np.abs(t - first) + 1) / still + (np.abs(t - last) + 1) / still)
+    return values
+
+
+def cells_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The published curve, float32 (T,), of grey frames (T, H, W) with values 0 to 255.
+
+    `cells` is (T, 10, 4), the cells in each frame, or (10, 4) for all frames. The curve is 0
+    at the onset; at t it is the mean of `cell_values` over the cells that have one.
+    """
+    cells = np.broadcast_to(cells, (len(frames), len(CELL_NAMES), 4))
+    curve = np.zeros(len(frames), np.float32)
+    for t in range(1, len(frames)):
+        values = cell_values(frames[t], frames[t - 1], frames[0], frames[-1], cells[t])
+        if not np.isnan(values).all():
+            curve[t] = np.nanmean(values)
+    return curve

@@ -1,0 +1,149 @@
+"""68 facial landmarks (iBUG order) of one image, from FAN or from dlib, behind one interface."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.error import URLError
+
+import numpy as np
+
+from .errors import UserError, warn
+
+FinderName = Literal["fan", "dlib"]
+Box = Sequence[float]  # left, top, right, bottom in pixels
+
+# What face-alignment fetches on first use, into torch hub's folder.
+FAN_FILES = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")
+
+
+class LandmarkFinder(Protocol):
+    """Finds the landmarks of a face in an image, uint8 (H, W, 3) RGB.
+
+    Landmarks are float32 (68, 2), x to the right and y down, in pixels; they may lie outside
+    the image.
+    """
+
+    name: FinderName
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        """Landmarks of the largest face, or None where no face is found."""
+
+    def in_box(self, image: np.ndarray, box: Box) -> np.ndarray:
+        """Landmarks of the face that fills `box`, without a detector."""
+
+
+def fan_is_here() -> bool:
+    """Whether FAN's weights are on this machine. Does not touch the network."""
+    return all((_hub_folder() / name).is_file() for name in FAN_FILES)
+
+
+def choose_finder(name: FinderName | None = None) -> FinderName:
+    """`name`, or FAN if its weights are here, else dlib; one line on stderr says which."""
+    if name is None:
+        name, why = ("fan", "are") if fan_is_here() else ("dlib", "are not")
+        print(f"landmarks: {name} (FAN's weights {why} in {_hub_folder()})", file=sys.stderr)
+    return name
+
+
+def load_landmark_finder(name: FinderName, device: str = "cpu") -> LandmarkFinder:
+    """Load a finder. `device` is where FAN runs; dlib's models run on the CPU.
+
+    UserError if the weights of FAN can be neither found nor fetched.
+    """
+    return FanFinder(device) if name == "fan" else DlibFinder()
+
+
+def landmarks_or_whole_image(finder: LandmarkFinder, image: np.ndarray, where: str) -> np.ndarray:
+    """Landmarks (68, 2) of an image that is known to show a face, `where` (a file) in warnings.
+
+    Detectors miss a face that fills the image: then the whole image is its box.
+    """
+    found = finder(image)
+    if found is not None:
+        return found
+    warn(f"{where}: no face found by {finder.name}; taking the whole image as the face's box")
+    return finder.in_box(image, whole_image(image))
+
+
+def whole_image(image: np.ndarray) -> Box:
+    """The box of the image itself."""
+    height, width = image.shape[:2]
+    return 0, 0, width, height
+
+
+def largest_box(boxes: Sequence[Box]) -> Box | None:
+    """The box of the largest area; a warning if there were several, None if there was none."""
+    if len(boxes) > 1:
+        warn(f"{len(boxes)} faces in an image: taking the largest")
+    return max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]), default=None)
+
+
+class DlibFinder:
+    """HOG detector and regression trees (Kazemi & Sullivan 2014); works offline."""
+
+    name: FinderName = "dlib"
+
+    def __init__(self) -> None:
+        import dlib
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # face_recognition_models uses pkg_resources
+            import face_recognition_models
+
+        self._rectangle = dlib.rectangle
+        self._detect = dlib.get_frontal_face_detector()
+        self._predict = dlib.shape_predictor(
+            face_recognition_models.pose_predictor_model_location()
+        )
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        """See LandmarkFinder."""
+        image = np.ascontiguousarray(image)
+        # The detector knows faces of 80 pixels and more: doubling the image finds smaller ones.
+        found = self._detect(image, 0) or self._detect(image, 1)
+        box = largest_box([(b.left(), b.top(), b.right(), b.bottom()) for b in found])
+        return None if box is None else self.in_box(image, box)
+
+    def in_box(self, image: np.ndarray, box: Box) -> np.ndarray:
+        """See LandmarkFinder."""
+        shape = self._predict(np.ascontiguousarray(image), self._rectangle(*map(round, box)))
+        return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+
+
+class FanFinder:
+    """S3FD detector and FAN (Bulat & Tzimiropoulos 2017), through face-alignment."""
+
+    name: FinderName = "fan"
+
+    def __init__(self, device: str = "cpu") -> None:
+        import face_alignment
+
+        try:
+            self._fan = face_alignment.FaceAlignment(
+                face_alignment.LandmarksType.TWO_D, flip_input=False, device=device, compile=False
+            )
+        except (URLError, OSError) as error:
+            raise UserError(
+                f"FAN's weights cannot be fetched ({error}): put {' and '.join(FAN_FILES)} into "
+                f"{_hub_folder()}, or take the landmarks of dlib"
+            ) from error
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        """See LandmarkFinder."""
+        box = largest_box([b[:4] for b in self._fan.face_detector.detect_from_image(image)])
+        return None if box is None else self.in_box(image, box)
+
+    def in_box(self, image: np.ndarray, box: Box) -> np.ndarray:
+        """See LandmarkFinder."""
+        found = self._fan.get_landmarks_from_image(image, detected_faces=[np.asarray(box, float)])
+        return np.asarray(found[0], np.float32)
+
+
+def _hub_folder() -> Path:
+    # torch.hub.get_dir() without the seconds that importing torch takes.
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", f"{cache}/torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"

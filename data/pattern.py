@@ -1,0 +1,83 @@
+"""The default measure of apex spotting: how far the face is into its expression's pattern.
+
+An expression moves parts of the face along one path, there and back, so the frames of a clip
+differ by one spatial pattern times an intensity over time; the head's motion and the light are
+the rest. So: describe each frame by what a smooth motion of the whole face and a change of
+light cannot explain (the linear model of optical flow, Lucas & Kanade 1981), look for the
+pattern that comes and goes between onset and offset, and read each frame's intensity along it.
+A frame's value rests on thousands of pixels, so that noise in single frames averages out.
+"""
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+WIDTH = 96  # pixels of the ten cells' common region: the scale at which motion is looked at
+BLUR = 1.5  # sigma in those pixels; displacements up to about this stay linear
+SMOOTH = 0.5  # sigma in frames
+
+
+def pattern_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Intensity of the expression in each frame, float (T,), peak 1; its argmax is the apex.
+
+    frames: grey (T, H, W) of the region around the cells, onset first, offset last, T >= 3.
+    cells: int (10, 4) left, top, right, bottom in it. ValueError if no cell lies in it.
+    """
+    change = _unexplained_change(frames, cells)
+    gram = change @ change.T
+    guess = _rise_and_fall(gram)
+    # The pattern is change.T @ guess; every frame's intensity is its change along the pattern.
+    intensity = gaussian_filter1d(gram @ guess, SMOOTH, mode="nearest")
+    curve = intensity - np.linspace(intensity[0], intensity[-1], len(intensity))
+    return curve / max(np.abs(curve).max(), np.finfo(float).tiny)
+
+
+def _unexplained_change(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Each frame's difference to the mean frame within the cells, less what head and light explain.
+
+    float32 (T, pixels).
+    """
+    height, width = frames.shape[1:]
+    scale = WIDTH / width
+    size = WIDTH, max(round(height * scale), 1)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
+    small = np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), BLUR) for f in small])
+    inside = np.zeros(small.shape[1:], bool)
+    for left, top, right, bottom in (cells * scale).astype(int).clip(0):
+        inside[top:bottom, left:right] = True
+    if not inside.any():
+        raise ValueError("no cell lies in the frames")
+    mean = small.mean(0)
+    basis, _ = np.linalg.qr(_head_and_light(mean).reshape(-1, mean.size).T)
+    change = (small - mean).reshape(len(small), -1)
+    change -= (change @ basis) @ basis.T
+    return change[:, inside.ravel()]
+
+
+def _head_and_light(face: np.ndarray) -> np.ndarray:
+    """Images (14, H, W) whose weighted sum is any small change by head motion or light.
+
+    Moving by (u, v) changes a face by u dI/dx + v dI/dy. u and v are quadratic in x and y:
+    shift, turn, zoom, and to good approximation the turns out of the plane of a round head.
+    Light adds and multiplies.
+    """
+    dy, dx = np.gradient(face)
+    y, x = np.mgrid[-1 : 1 : face.shape[0] * 1j, -1 : 1 : face.shape[1] * 1j].astype(np.float32)
+    one = np.ones_like(face)
+    motions = (one, x, y, x * x, x * y, y * y)
+    return np.stack([one, face, *(m * dx for m in motions), *(m * dy for m in motions)])
+
+
+def _rise_and_fall(gram: np.ndarray) -> np.ndarray:
+    """The time course (T,), mean 0, of the one rise and fall that explains most of the change."""
+    n = len(gram)
+    t = np.arange(n)[None]
+    peak = np.arange(1, n - 1)[:, None]
+    rise = np.sin(np.pi / 2 * np.minimum(t / peak, 1)) ** 2
+    fall = np.cos(np.pi / 2 * np.maximum((t - peak) / (n - 1 - peak), 0)) ** 2
+    courses = rise * fall
+    courses -= courses.mean(1, keepdims=True)
+    courses /= np.linalg.norm(courses, axis=1, keepdims=True)
+    explained = ((courses @ gram) * courses).sum(1)
+    return courses[explained.argmax()]
