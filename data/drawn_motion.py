@@ -68,6 +68,8 @@ TRAINING = (
         PLAIN, name="loose", crop_shift=0.05, crop_scale=0.10, turn=(0.12, 0.18, 0.05), hidden=0.3,
         acting=Acting(strength=(0.12, 0.45), one_sided=0.6, gaze=0.4, flatten=0.6),
     ),
+    # Frames of others: their crops follow other marks.
+    replace(PLAIN, name="foreign", crop_shift=0.07, crop_scale=0.15, lid_noise=0.3),
 )  # fmt: skip
 HELD_OUT = (
     replace(
