@@ -4,7 +4,20 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# The demo's settings: a small frozen trunk, whose features are computed once, so that a laptop's CPU
+# is enough. The scripts' own defaults are the paper's.
+SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --image-size 160 --augment flip
+SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
+
 .PHONY: demo test lint clean
+demo: $(READY)
+	$(PY) prepare_data.py demo --out demo
+	$(PY) smic_processing.py $(SMIC) --out demo/index/smic_apex.csv --plots demo/apex_plots
+	$(PY) prepare_data.py smic $(SMIC) --out demo/index
+	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
+	  $(SMALL) --epochs 15
+	$(PY) get_result_log.py
+
 test: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	$(PY) -m pytest --cov --cov-report=term --durations=10

@@ -18,7 +18,7 @@ def main(
     annotation: Path | None = None,
     out: Path = Path("data/smic_apex.csv"),
     plots: Path | None = Path("result/apex_plots"),
-    workers: int = len(os.sched_getaffinity(0)),
+    workers: int = os.cpu_count() or 1,
     method: Method = "pattern",
     landmarks: FinderName | None = None,
     landmarks_every: int = 0,

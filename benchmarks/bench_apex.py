@@ -34,7 +34,7 @@ Sets = list[tuple[pd.DataFrame, ClipFolders]]
 def main(
     out: Path = Path("result/bench_apex"),
     seeds: tuple[int, ...] = (0, 1, 2),
-    workers: int = len(os.sched_getaffinity(0)),
+    workers: int = os.cpu_count() or 1,
     landmarks: FinderName | None = None,
 ) -> None:
     """Compare the methods and the ways to get landmarks.

@@ -27,6 +27,10 @@ class ApexSettings:
     method: Method = "pattern"
     landmarks_every: int = 0  # frames; 0: once a clip, at its onset
 
+    def __post_init__(self) -> None:
+        if self.landmarks_every < 0:
+            raise UserError(f"--landmarks-every {self.landmarks_every}: a number of frames, or 0")
+
 
 @dataclass(frozen=True)
 class Apex:

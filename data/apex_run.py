@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -26,7 +27,7 @@ from .errors import UserError, warn
 from .files import write_whole
 from .frames import ClipFolders
 from .index import build_index, clip_folder, write_index
-from .landmarks import load_landmark_finder
+from .landmarks import fan_is_here, load_landmark_finder
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def spot_clips(
     depend on `workers`.
     """
     if keep:
-        _open_kept(keep, settings, folders.root)
+        _open_kept(keep, asdict(settings) | {"root": str(folders.root), "plots": str(plots)})
     jobs, apexes, skipped = {}, {}, {}
     for i, clip in enumerate(clips.to_dict("records")):
         name = f"{clip['data_sub']} {clip['clip']}"
@@ -130,9 +131,8 @@ def forget_kept(keep: Path) -> None:
     shutil.rmtree(keep, ignore_errors=True)
 
 
-def _open_kept(keep: Path, settings: ApexSettings, root: Path) -> None:
-    """Make the folder of kept results ready; those of other settings go."""
-    now = asdict(settings) | {"root": str(root.resolve())}
+def _open_kept(keep: Path, now: dict) -> None:
+    """Make the folder of kept results ready; those of other settings than now's go."""
     path = keep / "settings.json"
     before = json.loads(path.read_text()) if path.is_file() else now
     if before != now:
@@ -180,16 +180,27 @@ def _outcomes(
     jobs: dict[int, Job], settings: ApexSettings, workers: int
 ) -> Iterator[tuple[int, Apex | str, str]]:
     if workers <= 1:
-        with threadpool_limits(1):
-            _start_worker(settings)
-            for job in jobs.items():
-                yield _spot(job)
+        threads = cv2.getNumThreads()
+        try:
+            with threadpool_limits(1):
+                _start_worker(settings)
+                for job in jobs.items():
+                    yield _spot(job)
+        finally:
+            cv2.setNumThreads(threads)
         return
+    if settings.landmarks == "fan" and not fan_is_here():
+        load_landmark_finder("fan")  # fetches the weights, once and not in every worker
     # spawn: dlib, torch and OpenCV do not survive a fork with threads running.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (settings,))
     try:
         for future in as_completed([pool.submit(_spot, job) for job in jobs.items()]):
             yield future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process died (out of memory?); the same command goes on from there, with "
+            "--workers 1 it takes the least memory"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

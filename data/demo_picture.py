@@ -48,7 +48,11 @@ def draw(figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.nda
         moved = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
         moved, turns = (moved @ turns.mT).numpy(), turns.numpy()
     camera = _camera(figure, setting)
-    frames = [_picture(figure, setting, camera, moved[t], turns[t]) for t in range(len(actions))]
+    # A head hardly moves within a clip: which lamps reach a vertex is found once, in frame 0.
+    arrives = _arrives(figure, setting, *pose(figure, moved[0], turns[0]))
+    frames = [
+        _picture(figure, setting, camera, arrives, moved[t], turns[t]) for t in range(len(actions))
+    ]
     return np.stack(frames)
 
 
@@ -68,7 +72,12 @@ def _camera(figure: Figure, setting: Setting) -> Camera:
 
 
 def _picture(
-    figure: Figure, setting: Setting, camera: Camera, moved: np.ndarray, turn: np.ndarray
+    figure: Figure,
+    setting: Setting,
+    camera: Camera,
+    arrives: np.ndarray,
+    moved: np.ndarray,
+    turn: np.ndarray,
 ) -> np.ndarray:
     vertices, normals = pose(figure, moved, turn)
     scene = Scene(vertices, figure.faces)
@@ -76,7 +85,7 @@ def _picture(
     seen = np.flatnonzero(hits.mask)
     face, bary = hits.face[seen], hits.bary[seen]
 
-    light = _light(scene, figure, setting, vertices, normals, face)
+    light = _light(figure, setting, arrives, normals, face)
     lit = np.einsum("nkc,nk->nc", light[figure.faces][face], bary)
     colours = camera.backdrop[pixels]
     colours[seen] = _reflectance(figure, face, bary) * lit[:, :3] + lit[:, 3:]
@@ -152,29 +161,36 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+def _arrives(
+    figure: Figure, setting: Setting, vertices: np.ndarray, normals: np.ndarray
+) -> np.ndarray:
+    """How much of each lamp's light reaches each vertex, (V, K) in [0, 1].
+
+    A lamp counts where a ray towards it meets nothing; a sixth of it gets there all the same,
+    from other parts of the face.
+    """
+    lamps, _, _ = _lamps(setting)
+    arrives = np.ones((len(vertices), len(lamps)), np.float32)
+    who, lamp = np.nonzero(normals @ lamps.T > 0)
+    starts = vertices[who] + 0.0006 * normals[who]
+    scene = Scene(vertices, figure.faces)
+    arrives[who, lamp] -= np.float32(5 / 6) * scene.blocked(starts, lamps[lamp])
+    return arrives
+
+
 def _light(
-    scene: Scene,
-    figure: Figure,
-    setting: Setting,
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    face: np.ndarray,
+    figure: Figure, setting: Setting, arrives: np.ndarray, normals: np.ndarray, face: np.ndarray
 ) -> np.ndarray:
     """What vertices of the faces seen send to the camera: diffuse r, g, b and gloss, (V, 4).
 
-    A lamp counts where a ray towards it meets nothing; a sixth of it gets there all the same,
-    from other parts of the face. Light seeps past the terminator, red the furthest, as in skin.
+    Light seeps past the terminator, red the furthest, as in skin.
     """
     lamps, colours, key = _lamps(setting)
-    used = np.zeros(len(vertices), bool)
-    used[figure.faces[np.unique(face)]] = True
-    normals = normals[used]
+    used = np.zeros(len(normals), bool)
+    used[figure.faces[face]] = True
+    normals, arrives = normals[used], arrives[used]
     cosine = normals @ lamps.T
-    arrives = np.ones(cosine.shape, np.float32)
-    who, lamp = np.nonzero(cosine > 0)
-    starts = vertices[used][who] + 0.0006 * normals[who]
-    arrives[who, lamp] -= np.float32(5 / 6) * scene.blocked(starts, lamps[lamp])
-    light = np.zeros((len(vertices), 4), np.float32)
+    light = np.zeros((len(used), 4), np.float32)
     for channel, seep in enumerate((0.30, 0.15, 0.10)):
         weight = np.maximum(cosine + np.float32(seep), 0) / (1 + seep)
         light[used, channel] = (weight * arrives) @ colours[:, channel]

@@ -39,7 +39,8 @@ def action_units(clip: Clip) -> str:
     units = []
     for whole, by_side in sides.items():
         lead = max(by_side, key=by_side.get)
-        one_sided = lead != "both" and by_side[lead] > 2 * sum(by_side.values()) / 2.5
+        other = sum(by_side.values()) - by_side[lead]
+        one_sided = lead != "both" and by_side[lead] > 2 * other
         units.append((ACTION_UNITS[whole], lead[0] if one_sided else ""))
     return "+".join(f"{letter}{unit}" for unit, letter in sorted(units))
 

@@ -56,18 +56,6 @@ def load_landmark_finder(name: FinderName, device: str = "cpu") -> LandmarkFinde
     return FanFinder(device) if name == "fan" else DlibFinder()
 
 
-def landmarks_or_whole_image(finder: LandmarkFinder, image: np.ndarray, where: str) -> np.ndarray:
-    """Landmarks (68, 2) of an image that is known to show a face, `where` (a file) in warnings.
-
-    Detectors miss a face that fills the image: then the whole image is its box.
-    """
-    found = finder(image)
-    if found is not None:
-        return found
-    warn(f"{where}: no face found by {finder.name}; taking the whole image as the face's box")
-    return finder.in_box(image, whole_image(image))
-
-
 def whole_image(image: np.ndarray) -> Box:
     """The box of the image itself."""
     height, width = image.shape[:2]

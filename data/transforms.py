@@ -27,6 +27,11 @@ class Draw:
     colour: Tensor  # (B, 4) brightness, contrast, saturation factors; hue shift in turns
     order: list[int]  # of the four colour operations
 
+    def repeat(self, times: int) -> "Draw":
+        """The same draw for `times` pictures in a row of each image."""
+        parts = (self.flip, self.angle, self.shift, self.colour)
+        return Draw(*(part.repeat_interleave(times, 0) for part in parts), self.order)
+
 
 def draw(size: int, augment: str, generator: torch.Generator) -> Draw:
     """One draw for each of `size` images.
@@ -91,11 +96,22 @@ def apply_geometry(images: Tensor, draw: Draw, size: int) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
+def apply_geometry_to_views(views: Tensor, draw: Draw, size: int) -> Tensor:
+    """apply_geometry for views (B, V, H, W) in order of the yaw: a flip reverses that order."""
+    views = apply_geometry(views, draw, size)
+    flipped = draw.flip.to(views.device).view(-1, 1, 1, 1)
+    return torch.where(flipped, views.flip(1), views)
+
+
 def apply_colour(images: Tensor, draw: Draw) -> Tensor:
-    """Jitter brightness, contrast, saturation and hue of RGB images (B, 3, H, W) in [0, 1]."""
+    """Jitter brightness, contrast, saturation and hue of images (B, 3, H, W) RGB in [0, 1].
+
+    Grey images (B, 1, H, W) have no saturation and no hue.
+    """
     factors = draw.colour.to(images).view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
     operations = (_brightness, _contrast, _saturation, _hue)
-    for which in draw.order:
+    order = draw.order if images.shape[1] == 3 else [which for which in draw.order if which < 2]
+    for which in order:
         images = operations[which](images, factors[which])
     return images
 

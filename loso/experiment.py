@@ -18,7 +18,9 @@ from data.errors import UserError, run_script, warn
 from data.index import four_frames_path, read_index
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
+from data.views import check_views, load_views, read_backend, view_rows
 
+from .batches import Features, Images
 from .folds import Fold, choose_folds, glasses_only, make_folds
 from .progress import RunProgress
 from .records import (
@@ -30,11 +32,11 @@ from .records import (
     write_json,
 )
 from .settings import Settings, resolve_device
-from .training import Features, Images, train_fold
+from .training import train_fold
 from .weights import build_network, read_weights
 
 # What may differ between two runs of one experiment: it changes no record.
-_FREE = {"subjects", "overwrite", "experiment", "result", "root", "index", "device"}
+_FREE = {"subjects", "overwrite", "experiment", "result", "root", "root3d", "index", "device"}
 
 
 def experiment_script(defaults: Settings, description: str) -> None:
@@ -84,7 +86,8 @@ def _run_folds(
     pictures = _load(settings, index)
     source = Images(pictures, settings, device)
     if Features.fit(pictures, network, settings):
-        print(f"the trunk is frozen: its features of {len(pictures.pictures)} frames are kept")
+        frames = int((pictures.slots >= 0).sum())
+        print(f"the trunk is frozen: its features of {frames} frames are kept")
         source = Features(source, network)
     with RunProgress(total, total - len(todo), settings.epochs) as progress:
         try:
@@ -107,15 +110,41 @@ def _run_folds(
             ) from None
 
 
-def _load(settings: Settings, index: pd.DataFrame) -> ClipPictures:
+def _companion(settings: Settings) -> pd.DataFrame | None:
+    """The four-frames companion of the experiment's index; None where there is none."""
     companion = four_frames_path(settings.index_file)
-    four_frames = None
     if companion != settings.index_file and companion.is_file():
-        four_frames = read_index(companion, settings.classes, companion=True)
-    else:
-        warn(f"{companion}: not there, so training has no neighbouring frames of the apex")
+        return read_index(companion, settings.classes, companion=True)
+    warn(f"{companion}: not there, so training has no neighbouring frames of the apex")
+    return None
+
+
+def _load(settings: Settings, index: pd.DataFrame) -> ClipPictures:
+    four_frames = _companion(settings)
     size = stored_size(settings.image_size, settings.augment)
-    return load_pictures(index, four_frames, settings.root, size)
+    pictures = load_pictures(index, four_frames, settings.root, size)
+    if settings.streams == "2d":
+        return pictures
+    own = settings.neighbour_views == "own"
+    if not own:
+        print("views of the frames beside an apex: the apex's own (--neighbour-views apex)")
+    folders, rows = view_rows(index, four_frames, pictures.slots, settings.root3d, own)
+    command = (
+        f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
+        f"--out {settings.root3d}{' --four-frames' * own}"
+    )
+    check_views(folders, settings.root3d, command)
+    views = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
+    return dataclasses.replace(pictures, views=views, view_slots=rows)
+
+
+def _free_memory() -> int:
+    """Bytes of memory that the system could still hand out."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line.split()[1] for line in lines if "MemAvailable" in line))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _record(
@@ -149,6 +178,7 @@ def _claim_folder(
         },
         "clips": hashlib.sha256(index.to_csv(index=False).encode()).hexdigest(),
         "device": device.type,
+        "views_by": None if settings.streams == "2d" else read_backend(settings.root3d),
         "subjects": {fold.data_sub: len(fold.test) for fold in folds},
         "versions": {
             name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")
@@ -179,10 +209,11 @@ def _difference(before: dict, now: dict) -> str | None:
         if old.get(name) != new[name]:
             flag = f"--{name.replace('_', '-')}"
             return f"{flag} was {old.get(name)}, now {new[name]}"
-    for name, what in (("clips", "the index"), ("device", "the kind of device")):
+    if before.get("clips") != now["clips"]:
+        return "the index has changed"
+    for name, what in (("device", "the kind of device"), ("views_by", "the views' backend")):
         if before.get(name) != now[name]:
-            shown = f": {before.get(name)}, now {now[name]}" if name == "device" else ""
-            return f"{what} has changed{shown}"
+            return f"{what} was {before.get(name)}, now {now[name]}"
     return None
 
 

@@ -158,12 +158,15 @@ def draw_confusion(
 
 
 def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
-    """The summary as a table on the terminal."""
-    table = Table("experiment", "protocol", "data")
+    """The summary as a table on the terminal; one corpus alone is its own `full`."""
+    table = Table()
+    for name in ("experiment", "protocol", "data"):
+        table.add_column(name, no_wrap=True)
     for name in ("clips", "subjects", "UF1", "95%", "UAR", "95% ", "accuracy"):
         table.add_column(name, justify="right", no_wrap=True)
     previous = None
-    for row in summary.itertuples():
+    alone = summary.groupby(["experiment", "protocol"])["data"].transform("size") == 2
+    for row in summary[~(alone & (summary["data"] != "full"))].itertuples():
         if previous not in (None, row.experiment):
             table.add_section()
         previous = row.experiment
@@ -183,5 +186,5 @@ def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
             f"{row.accuracy:.4f}",
             style="dim" if row.protocol == "best" else None,
         )
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(110, Console().width)).print(table)
     print(f"* {BEST_NOTE}. 95%: bootstrap over subjects.")

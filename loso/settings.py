@@ -26,6 +26,16 @@ class Settings:
     """Index of the clips; data/<dataset>_apex.csv if not given."""
     root: Path = Path("datasets")
     """Folder that the index's paths start from."""
+    streams: Literal["2d", "3d", "dual"] = "2d"
+    """2d (the apex frame), 3d (the views of its reconstruction), dual (both: DSNCA)."""
+    fusion: Literal["attention", "concat", "sum"] = "attention"
+    """How two streams become one; attention is coordinate attention, the paper's."""
+    views: Literal[13, 14] = 13
+    """Pictures of the 3d stream alone: the 13 views, or 14 with the apex frame first."""
+    root3d: Path = Path("views")
+    """Folder of the views, as reconstruct_3d.py writes it."""
+    neighbour_views: Literal["own", "apex"] = "own"
+    """Views of the frames beside the apex: their own (--four-frames), or the apex's again."""
     experiment: str | None = None
     """Name of the folder below result/; made from the other settings if not given."""
     network: tyro.conf.Suppress[Literal["capsule", "baseline"]] = "capsule"
@@ -73,6 +83,10 @@ class Settings:
             raise UserError("--classes 5 goes with --dataset casme2")
         if self.weights == "package" and self.trunk != "efficientnet_lite0":
             raise UserError("--weights package goes with --trunk efficientnet_lite0")
+        if self.network == "baseline" and self.streams != "2d":
+            raise UserError("the baselines have one stream: --streams 2d")
+        if self.views == 14 and self.streams != "3d":
+            raise UserError("--views 14 goes with --streams 3d")
         if self.softmax_twice and self.network != "baseline":
             raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
 
@@ -91,6 +105,7 @@ class Settings:
             self.dataset,
             "5" * (self.classes == 5),
             "glasses" * self.glasses_only,
+            {"2d": "", "3d": "3d", "dual": "dual_3d"}[self.streams],
         ]
         return "_".join(part for part in parts if part)
 

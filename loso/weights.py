@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from data.errors import UserError
 from models.baselines import Baseline
+from models.dsnca import DSNCA
 from models.mecapsulenet import MECapsuleNet
-from models.trunks import build_trunk
+from models.trunks import build_trunk, repeat_filters
 
 from .settings import Settings
 
@@ -29,15 +30,24 @@ def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
         network = Baseline(settings.trunk, settings.classes, settings.softmax_twice)
     else:
         try:
-            network = MECapsuleNet(
-                build_trunk(settings.trunk), settings.image_size, settings.classes
-            )
+            network = _capsule_network(settings)
         except ValueError as error:
             raise UserError(f"--image-size: {error}") from error
     if state is not None:
         _load(network, state, settings.weights)
-    network.conv.freeze(settings.freeze)
+    for trunk in network.trunks:
+        trunk.freeze(settings.freeze)
     return network
+
+
+def _capsule_network(settings: Settings) -> nn.Module:
+    name, size, classes = settings.trunk, settings.image_size, settings.classes
+    if settings.streams == "2d":
+        return MECapsuleNet(build_trunk(name), size, classes)
+    views = build_trunk(name, settings.views)
+    if settings.streams == "3d":
+        return MECapsuleNet(views, size, classes)
+    return DSNCA(build_trunk(name), views, size, classes, settings.fusion)
 
 
 def read_weights(settings: Settings) -> StateDict | None:
@@ -88,21 +98,29 @@ def _imagenet(trunk: str) -> StateDict:
 
 
 def _load(network: nn.Module, state: StateDict, source: str) -> None:
-    """Load a whole network's state dict strictly, or a backbone's into the trunk."""
-    whole = any(name.startswith("conv.model.") for name in state)
-    target = network if whole else network.conv.model
-    expected = target.state_dict()
-    if not whole:
-        # A backbone has more layers than its trunk, and 1000 classes in its last.
-        state = {
-            name: tensor
-            for name, tensor in state.items()
-            if name in expected and not name.startswith(f"{getattr(network, 'last', '')}.")
+    """Load a whole network's state dict strictly, or a backbone's into every trunk."""
+    if any(name.startswith(("conv.model.", "streams.")) for name in state):
+        _load_checked(network, state, source, list(network.state_dict()))
+        return
+    last = getattr(network, "last", None)  # a baseline's own: a backbone's has 1000 classes
+    for trunk in network.trunks:
+        expected = trunk.model.state_dict()
+        names = [name for name in expected if last is None or not name.startswith(f"{last}.")]
+        fitting = {
+            name: _to_stacked(state[name], expected[name]) for name in names if name in state
         }
-        last = getattr(network, "last", None)
-        needed = [n for n in expected if last is None or not n.startswith(f"{last}.")]
-    else:
-        needed = list(expected)
+        _load_checked(trunk.model, fitting, source, names)
+
+
+def _to_stacked(weight: Tensor, expected: Tensor) -> Tensor:
+    """A backbone's first filters, repeated where the trunk reads several stacked pictures."""
+    if weight.dim() == 4 and weight.shape[1] == 3 and expected.shape[1] > 3:
+        return repeat_filters(weight, expected.shape[1] // 3)
+    return weight
+
+
+def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list[str]) -> None:
+    expected = target.state_dict()
     for name in needed:
         if name not in state:
             raise UserError(f"--weights {source}: no '{name}' in it; it is of another network")

@@ -6,21 +6,24 @@ from torch import Tensor, nn
 
 from .trunks import Trunk, efficientnet_lite0
 
-# name -> (convolutional steps, how many of them are "early", pooling, the rest, last layer)
+# name -> (convolutional steps, how many of them are "early", their channels, pooling, the rest,
+# last layer)
 _PARTS = {
     "resnet18": (
         ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"],
         5,
+        512,
         "avgpool",
         ["fc"],
         "fc",
     ),
-    "vgg11": (["features"], 0, "avgpool", ["classifier"], "classifier.6"),
+    "vgg11": (["features"], 0, 512, "avgpool", ["classifier"], "classifier.6"),
     "efficientnet_lite0": (
         ["_conv_stem", "_bn0", "_swish"]
         + [f"_blocks.{i}" for i in range(16)]
         + ["_conv_head", "_bn1", "_swish"],
         6,
+        1280,
         "_avg_pooling",
         ["_dropout", "_fc"],
         "_fc",
@@ -40,17 +43,22 @@ class Baseline(nn.Module):
         super().__init__()
         if name not in _PARTS:
             raise ValueError(f"no baseline '{name}': one of {', '.join(_PARTS)}")
-        steps, early, self.pool, self.rest, self.last = _PARTS[name]
+        steps, early, channels, self.pool, self.rest, self.last = _PARTS[name]
         if name == "efficientnet_lite0":
             model = efficientnet_lite0(classes)
         else:
             model = torchvision.models.get_model(name, num_classes=classes)
-        self.conv = Trunk(model, steps, classes, early, side=lambda side: max(1, side // 32))
+        self.conv = Trunk(model, steps, channels, early, side=lambda side: -(-side // 32))
         self.softmax_twice = softmax_twice
 
-    def features(self, images: Tensor) -> Tensor:
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The one trunk."""
+        return (self.conv,)
+
+    def features(self, images: Tensor) -> tuple[Tensor]:
         """(B, 3, S, S) RGB in [0, 1] -> the last feature map, (B, C, S/32, S/32)."""
-        return self.conv(images)
+        return (self.conv(images),)
 
     def head(self, features: Tensor) -> Tensor:
         """Feature map -> logits (B, classes)."""
@@ -62,7 +70,7 @@ class Baseline(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) RGB in [0, 1] -> logits (B, classes)."""
-        return self.head(self.features(images))
+        return self.head(*self.features(images))
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes) and labels (B,), a mean over the batch."""

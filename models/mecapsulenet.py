@@ -4,6 +4,7 @@ Quang, Chun, Tokuyama, "CapsuleNet for Micro-Expression Recognition" (FG 2019). 
 names are those of the published checkpoints.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,51 +36,41 @@ def head_sizes(side: int) -> tuple[int, int, int] | None:
     return None
 
 
-class MECapsuleNet(nn.Module):
-    """Trunk -> convolution -> primary capsules -> one capsule a class.
+class CapsuleHead(nn.Module):
+    """Convolution -> primary capsules -> one capsule a class, on a 256-channel feature map.
 
-    Sizes below are for resnet18 at 224 px.
+    Its layers are attributes of the network that inherits from it, under the published names.
+    Sizes below are for a 28 x 28 map, which resnet18 gives at 224 px.
     """
 
     loss = staticmethod(margin_loss)
 
-    def __init__(self, trunk: Trunk, image_size: int = 224, classes: int = 3) -> None:
+    def __init__(self, trunk: Trunk, image_size: int, classes: int) -> None:
         """ValueError if the image is too small for a 2 x 2 grid of primary capsules."""
         super().__init__()
-        sizes = head_sizes(trunk.side(image_size))
+        side = trunk.side(image_size)
+        sizes = head_sizes(side)
         if sizes is None:
             smallest = next(s for s in range(image_size, 10_000) if head_sizes(trunk.side(s)))
             raise ValueError(f"images of {image_size} px are too small: {smallest} at least")
         kernel, conv_side, grid = sizes
         capsules = CHANNELS // PRIMARY_DIM * grid * grid
-        self.conv = trunk
-        self.adapt = (
-            nn.Identity() if trunk.channels == CHANNELS else nn.Conv2d(trunk.channels, CHANNELS, 1)
-        )
         self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, kernel)
         self.primarycaps = PrimaryCapsules(CHANNELS, CHANNELS, kernel, stride=2)
         self.digitcaps = RoutedCapsules(capsules, classes)
-        side = trunk.side(image_size)
         self.sizes = (
-            f"image 3x{image_size}x{image_size} -> trunk {trunk.channels}x{side}x{side} -> "
+            f"trunk {trunk.channels}x{side}x{side} -> "
             f"conv {kernel}x{kernel} {CHANNELS}x{conv_side}x{conv_side} -> "
             f"{capsules} primary capsules x {PRIMARY_DIM} ({grid}x{grid} grid) -> "
             f"{classes} capsules x {CLASS_DIM}"
         )
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, 3, 224, 224) RGB in [0, 1] -> (B, 256, 28, 28)."""
-        return self.conv(images)
-
-    def head(self, features: Tensor) -> Tensor:
+    def classify(self, x: Tensor) -> Tensor:
         """(B, 256, 28, 28) -> class scores (B, classes) in [0, 1): the capsules' lengths."""
-        x = F.relu(self.conv1(self.adapt(features)))  # (B, 256, 20, 20)
+        x = F.relu(self.conv1(x))  # (B, 256, 20, 20)
         x = self.primarycaps(x)  # (B, 1152, 8)
-        return capsule_lengths(self.digitcaps(x))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
-        return self.head(self.features(images))
+        with torch.autocast(x.device.type, enabled=False):  # lengths near 0.01 matter to the loss
+            return capsule_lengths(self.digitcaps(x.float()))
 
     @staticmethod
     def scores(output: Tensor) -> Tensor:
@@ -87,5 +78,44 @@ class MECapsuleNet(nn.Module):
         return output
 
     def extra_repr(self) -> str:
-        """The sizes, from image to class capsules."""
-        return self.sizes
+        """The sizes, from image to class capsules, and the number of parameters."""
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return f"{self.sizes}; {parameters:,} parameters"
+
+
+def to_capsule_channels(trunk: Trunk) -> nn.Module:
+    """What brings a trunk's feature map to 256 channels: nothing, or a 1x1 convolution."""
+    if trunk.channels == CHANNELS:
+        return nn.Identity()
+    return nn.Conv2d(trunk.channels, CHANNELS, 1)
+
+
+class MECapsuleNet(CapsuleHead):
+    """One stream: trunk -> capsule head.
+
+    The picture is the apex frame, or several pictures stacked along channels (3D views).
+    """
+
+    def __init__(self, trunk: Trunk, image_size: int = 224, classes: int = 3) -> None:
+        """ValueError if the image is too small for a 2 x 2 grid of primary capsules."""
+        super().__init__(trunk, image_size, classes)
+        self.conv = trunk
+        self.adapt = to_capsule_channels(trunk)
+        self.sizes = f"image {len(trunk.mean)}x{image_size}x{image_size} -> {self.sizes}"
+
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The one trunk."""
+        return (self.conv,)
+
+    def features(self, images: Tensor) -> tuple[Tensor]:
+        """(B, 3, 224, 224) RGB in [0, 1] -> one map (B, 256, 28, 28)."""
+        return (self.conv(images),)
+
+    def head(self, features: Tensor) -> Tensor:
+        """(B, 256, 28, 28) -> class scores (B, classes)."""
+        return self.classify(self.adapt(features))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
+        return self.head(*self.features(images))

@@ -27,20 +27,27 @@ class Trunk(nn.Module):
         channels: int,
         early: int,
         side: Callable[[int], int],
+        pictures: int = 1,
     ) -> None:
-        """Keep `steps` of `model`; `early` of them are what freezing "early" means."""
+        """Keep `steps` of `model`; `early` of them are what freezing "early" means.
+
+        `pictures` RGB pictures come stacked along channels; the first convolution is widened.
+        """
         super().__init__()
+        if pictures > 1:
+            _widen(model, pictures)
         self.model = model
         self.steps = steps
         self.channels = channels
         self.early = early
         self.side = side  # image side -> side of the feature map
         self.frozen: list[str] = []
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            stacked = torch.tensor(values).repeat(pictures).view(-1, 1, 1)
+            self.register_buffer(name, stacked, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S))."""
+        """(B, 3 x pictures, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S))."""
         x = (images - self.mean) / self.std
         for step in self.steps:
             x = self.model.get_submodule(step)(x)
@@ -61,8 +68,8 @@ class Trunk(nn.Module):
         return self
 
 
-def build_trunk(name: str) -> Trunk:
-    """A trunk with random weights.
+def build_trunk(name: str, pictures: int = 1) -> Trunk:
+    """A trunk with random weights, for `pictures` RGB pictures stacked along channels.
 
     resnet18 and vgg11 give 256 channels at an eighth of the image's side, efficientnet_lite0
     80 channels at a sixteenth. resnet18 leaves out the max-pooling after conv1.
@@ -73,11 +80,11 @@ def build_trunk(name: str) -> Trunk:
             delattr(model, unused)
         steps = ["conv1", "bn1", "relu", "layer1", "layer2", "layer3"]
         # 224: conv1 64x112x112, layer1 64x112x112, layer2 128x56x56, layer3 256x28x28
-        return Trunk(model, steps, 256, early=4, side=_halvings(3, up=True))
+        return Trunk(model, steps, 256, 4, _halvings(3, up=True), pictures)
     if name == "vgg11":
         model = torchvision.models.vgg11().features[:11]
         # 224: 64x112x112, 128x56x56, 256x56x56, 256x28x28
-        return Trunk(model, [str(i) for i in range(11)], 256, early=4, side=_halvings(3, up=False))
+        return Trunk(model, [str(i) for i in range(11)], 256, 4, _halvings(3, up=False), pictures)
     if name == "efficientnet_lite0":
         model = efficientnet_lite0(classes=1000)
         model._blocks = model._blocks[:8]
@@ -85,8 +92,23 @@ def build_trunk(name: str) -> Trunk:
             delattr(model, unused)
         steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
         # 160: stem 32x80x80, blocks 16x80x80, 24x40x40 (2), 40x20x20 (2), 80x10x10 (3)
-        return Trunk(model, steps, 80, early=6, side=_halvings(4, up=True))
+        return Trunk(model, steps, 80, 6, _halvings(4, up=True), pictures)
     raise ValueError(f"no trunk '{name}': one of {', '.join(TRUNKS)}")
+
+
+def repeat_filters(weight: Tensor, pictures: int) -> Tensor:
+    """RGB filters (O, 3, k, k) for stacked pictures: repeated, and divided by their number.
+
+    On equal pictures the output equals the RGB filters' (spec: networks.md).
+    """
+    return weight.repeat(1, pictures, 1, 1) / pictures
+
+
+def _widen(model: nn.Module, pictures: int) -> None:
+    """Let the first convolution read `pictures` RGB pictures."""
+    _, conv = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    conv.in_channels *= pictures
+    conv.weight = nn.Parameter(repeat_filters(conv.weight.detach(), pictures))
 
 
 def efficientnet_lite0(classes: int) -> EfficientNet:

@@ -1,6 +1,7 @@
 """smic_processing.py from its command line, and what spot_clips promises."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -168,14 +169,33 @@ def test_no_clip_at_all_writes_nothing(smic, tmp_path, capsys):
         ("--root", "absent", "absent: no such folder"),
         ("--annotation", "absent.xlsx", "absent.xlsx: no such file"),
         ("--out", "smic.csv", "its name has to end in _apex.csv"),
+        ("--landmarks-every", "-2", "--landmarks-every -2: a number of frames, or 0"),
     ],
 )
 def test_wrong_arguments_get_one_line(smic, tmp_path, capsys, flag, value, message):
-    flags = arguments(smic, tmp_path)
-    flags[flags.index(flag) + 1] = str(tmp_path / value)
+    flags = arguments(smic, tmp_path, "--landmarks-every", "0")
+    flags[flags.index(flag) + 1] = value if flag == "--landmarks-every" else str(tmp_path / value)
     assert run(flags) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[-1].startswith("error: ") and message in errors[-1]
+
+
+def test_fan_without_weights_is_one_line_with_workers_too(smic, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    for workers in "12":
+        assert run(arguments(smic, tmp_path, "--landmarks", "fan", "--workers", workers)) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: FAN's weights cannot")
+
+
+def test_a_worker_that_dies_is_one_line(smic, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(apex_run, "_start_process", _die)
+    assert run(arguments(smic, tmp_path, "--workers", "2")) == 2
+    assert "error: a worker process died" in capsys.readouterr().err
+
+
+def _die(settings: ApexSettings) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_neither_root_nor_clip(capsys):

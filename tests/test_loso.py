@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from data.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
+from loso.batches import Features, Images
 from loso.experiment import run_experiment
 from loso.folds import choose_folds, glasses_only, make_folds
 from loso.metrics import bootstrap, scores
 from loso.records import read_record, read_records, record_predictions
 from loso.settings import Settings, resolve_device
-from loso.training import Features, Images
 from loso.weights import build_network, read_weights
 
 
@@ -128,7 +128,7 @@ def test_cached_features_equal_the_whole_network(tiny):
     rows = torch.tensor([3, 1, 7])
     network.eval()
     with torch.no_grad():
-        expected = network(images.test(rows))
+        expected = network(*images.test(rows))
         assert torch.allclose(cached.run(network, cached.test(rows)), expected, atol=1e-5)
     assert not Features.fit(pictures, network, settings_of(tiny, tiny, augment="full"))
     assert not Features.fit(pictures, network, settings_of(tiny, tiny, freeze="early"))

@@ -1,0 +1,89 @@
+"""What every backend gives: a head in three dimensions, and how it lies in its image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face to reconstruct."""
+
+    image: np.ndarray  # uint8 (H, W, 3) RGB, any size
+    landmarks: np.ndarray | None  # (68, 2) in the image's pixels; None: no face was found
+    subject: str = ""  # faces of one subject may share an identity
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The mesh that all heads of a backend share: F triangles, unwrapped to N uv points."""
+
+    faces: Tensor  # (F, 3) int64, rows of the vertices
+    uv: Tensor  # (N, 2) in [0, 1], v up
+    uv_faces: Tensor  # (F, 3) int64, rows of uv
+
+    def uv_positions(self) -> Tensor:
+        """The uv points in image space (N, 3), to sample maps by or to rasterise into."""
+        flat = torch.stack([2 * self.uv[:, 0] - 1, 1 - 2 * self.uv[:, 1]], 1)
+        return torch.cat([flat, torch.zeros_like(flat[:, :1])], 1)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """What the views look at: the same for every yaw and expression of a head."""
+
+    centre: Tensor  # (3,) metres
+    scale: float  # image space (the image is 2 wide) per metre
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A head: metres, x right in the image, y up, z towards the viewer.
+
+    All tensors are on one device. The camera is scaled orthographic, from metres to the input
+    image's pixels: column = x + scale * X, row = y - scale * Y.
+    """
+
+    topology: Topology
+    vertices: Tensor  # (V, 3) posed as in the image
+    frontal: Tensor  # (V, 3) the same head with the global rotation taken out
+    rotation: Tensor  # (3, 3) turns `frontal` to the pose of `vertices`, but for a shift
+    normals: Tensor  # (V, 3) unit normals of `frontal`
+    normal_map: Tensor | None  # (3, S, S) normals of `frontal` with fine detail, in uv
+    texture: Tensor  # (3, S, S) RGB in [0, 1], in uv
+    framing: Framing
+    camera: Tensor  # (3,): scale, x, y
+    landmarks: np.ndarray | None  # (68, 2) as given, in the input image's pixels
+    projected: np.ndarray  # (68, 2) the model's own, in the same pixels
+    codes: dict[str, np.ndarray]  # every coefficient, by name
+
+
+class Backend(Protocol):
+    """A way to get from faces to heads."""
+
+    name: str
+
+    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
+        """One head a face, in order."""
+        ...
+
+
+def to_pixels(points: Tensor, camera: Tensor) -> Tensor:
+    """Points (..., 3) in metres -> columns and rows (..., 2) of the input image."""
+    scale, x, y = camera
+    return torch.stack([x + scale * points[..., 0], y - scale * points[..., 1]], -1)
+
+
+def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:
+    """Look at a head (V, 3) without expression, given its chin's landmark (3,).
+
+    Crown to chin fill `filled` of the image's height; the axis that the head turns about goes
+    through the middle of its box above the chin. Shoulders or a long neck do not move it.
+    """
+    head = vertices[vertices[:, 1] >= chin[1]]
+    low, high = head.amin(0), head.amax(0)
+    return Framing((low + high) / 2, float(2 * filled / (high[1] - low[1])))

@@ -1,0 +1,138 @@
+"""Batches of an experiment: what its network reads, from pictures or from kept features.
+
+A batch is a tuple of tensors, one a stream. A sample is a clip (its position in the index) and
+a slot: 0 the apex frame, 1 to 4 its neighbours.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from data.pictures import ClipPictures
+from data.transforms import (
+    Draw,
+    apply_colour,
+    apply_geometry,
+    apply_geometry_to_views,
+    centre_crop,
+    draw,
+    to_float,
+)
+
+from .settings import Settings
+
+CACHE_LIMIT = 2 * 2**30  # bytes of frozen features that are kept
+Batch = tuple[Tensor, ...]
+
+
+class Images:
+    """Batches for a network that reads pictures: augmented on the device."""
+
+    def __init__(self, pictures: ClipPictures, settings: Settings, device: torch.device) -> None:
+        """On CUDA the uint8 pictures themselves lie on the device: no epoch copies one again."""
+        where = device if device.type == "cuda" else torch.device("cpu")
+        self.slots, self.view_slots = pictures.slots, pictures.view_slots
+        self.pictures = pictures.pictures.to(where)
+        self.views = None if pictures.views is None else pictures.views.to(where)
+        self.settings = settings
+        self.device = device
+
+    def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
+        """Augmented samples: frames (B, 3, S, S), views (B, 39 or 42, S, S), as streams read them.
+
+        All streams of a sample get the same draw.
+        """
+        streams, size = self.settings.streams, self.settings.image_size
+        jitter = self.settings.augment in ("full", "crop")
+        frames = views = None
+        if streams != "3d" or self.settings.views == 14:
+            frames = apply_geometry(self._frames(clips, slots), made, size)
+            frames = apply_colour(frames, made) if jitter else frames
+        if streams != "2d":
+            views = apply_geometry_to_views(self._views(clips, slots), made, size)
+            if jitter:
+                each = apply_colour(views.flatten(0, 1)[:, None], made.repeat(views.shape[1]))
+                views = each[:, 0].unflatten(0, views.shape[:2])
+        return self._arrange(frames, views)
+
+    def test(self, clips: Tensor, slots: Tensor | None = None) -> Batch:
+        """The same without anything random: resized and centre-cropped. Apexes if no slots."""
+        slots = torch.zeros_like(clips) if slots is None else slots
+        size = self.settings.image_size
+        frames, views = None, None
+        if self.settings.streams != "3d" or self.settings.views == 14:
+            frames = centre_crop(self._frames(clips, slots), size)
+        if self.settings.streams != "2d":
+            views = centre_crop(self._views(clips, slots), size)
+        return self._arrange(frames, views)
+
+    def run(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The network's output for a batch."""
+        return network(*batch)
+
+    def _frames(self, clips: Tensor, slots: Tensor) -> Tensor:
+        rows = self.slots[clips, slots].to(self.pictures.device)
+        return to_float(self.pictures[rows].to(self.device))  # (B, 3, h, w)
+
+    def _views(self, clips: Tensor, slots: Tensor) -> Tensor:
+        rows = self.view_slots[clips, slots].to(self.views.device)
+        return to_float(self.views[rows].to(self.device))  # (B, 13, h, w)
+
+    def _arrange(self, frames: Tensor | None, views: Tensor | None) -> Batch:
+        if views is not None:
+            views = views.repeat_interleave(3, dim=1)  # grey as RGB: (B, 39, S, S)
+        if self.settings.streams == "2d":
+            batch = (frames,)
+        elif self.settings.streams == "dual":
+            batch = (frames, views)
+        else:
+            batch = (views if frames is None else torch.cat([frames, views], dim=1),)
+        layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        return tuple(stream.contiguous(memory_format=layout) for stream in batch)
+
+
+class Features:
+    """Batches for the head of a network whose trunks are frozen: computed once for all folds."""
+
+    def __init__(self, images: Images, network: nn.Module) -> None:
+        """Run the frozen trunks over every sample, as it is and flipped where flips are drawn."""
+        self.device = images.device
+        self.row = torch.full_like(images.slots, -1)
+        clips, slots = (images.slots >= 0).nonzero(as_tuple=True)
+        self.row[clips, slots] = torch.arange(len(clips))
+        network = network.to(images.device).eval()
+        plain = draw(1, "none", torch.Generator())
+        flips = (False, True) if images.settings.augment == "flip" else (False,)
+        kept = []
+        with torch.no_grad():
+            for flip in flips:
+                parts = []
+                for part in torch.arange(len(clips)).split(images.settings.batch_size):
+                    made = plain.repeat(len(part))
+                    made.flip.fill_(flip)
+                    parts.append(network.features(*images.train(clips[part], slots[part], made)))
+                kept.append([torch.cat(stream) for stream in zip(*parts)])
+        # One tensor a stream: (flips, samples, C, h, w).
+        self.features = [torch.stack(stream) for stream in zip(*kept)]
+
+    @staticmethod
+    def fit(pictures: ClipPictures, network: nn.Module, settings: Settings) -> bool:
+        """Whether the features can be computed once (no other draw than flips) and kept."""
+        if settings.freeze != "trunk" or settings.augment not in ("none", "flip"):
+            return False
+        one = sum(trunk.channels * trunk.side(settings.image_size) ** 2 for trunk in network.trunks)
+        copies = 2 if settings.augment == "flip" else 1
+        return 4 * one * copies * int((pictures.slots >= 0).sum()) <= CACHE_LIMIT
+
+    def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
+        """Feature maps (B, C, h, w) of samples, flipped as drawn."""
+        rows = self.row[clips, slots].to(self.device)
+        return tuple(stream[made.flip.long().to(self.device), rows] for stream in self.features)
+
+    def test(self, clips: Tensor) -> Batch:
+        """Feature maps (B, C, h, w) of apex frames as they are."""
+        rows = self.row[clips, 0].to(self.device)
+        return tuple(stream[0, rows] for stream in self.features)
+
+    def run(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The network's output for a batch of features."""
+        return network.head(*batch)
