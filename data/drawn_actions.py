@@ -78,6 +78,9 @@ class Acting:
     flatten: float = 0.3  # 0: patterns by weight; 1: each as often
 
 
+ACTING = Acting()
+
+
 def names_of(action: str) -> tuple[str, ...]:
     """The facial actions that a name stands for: both sides, where there are two."""
     return (f"{action}Left", f"{action}Right") if action in SIDED else (action,)

@@ -19,11 +19,11 @@ import torch
 from rich.progress import track
 from scipy.spatial.transform import Rotation
 
-from .drawn_actions import UNIT_NUMBERS, Acting, draw_actions
+from .drawn_actions import ACTING, UNIT_NUMBERS, Acting, draw_actions
 from .errors import UserError
 from .files import write_whole
 from .head import Head, load_head, sample_identity
-from .motion import CHIN_Y, EYES_X, EYES_Y, MOTION_SIZE, flow_to_maps, resize
+from .motion import CHIN_Y, EYES_X, EYES_Y, MOTION_SIZE, flow_to_maps
 from .raycast import Scene, orthographic_rays
 
 BLOCK = 24  # pairs of one person
@@ -38,7 +38,7 @@ class Domain:
     """
 
     name: str
-    acting: Acting = Acting()
+    acting: Acting = ACTING
     turn: tuple[float, float, float] = (0.07, 0.10, 0.03)  # sd of pitch, yaw, roll at the onset
     sway: tuple[float, float, float] = (0.006, 0.008, 0.004)  # sd of the turn onset to apex
     shift: float = 0.004  # sd of the head's shift, onset to apex
@@ -107,7 +107,8 @@ def draw_motion(
     if samples < 1:
         raise UserError(f"--samples {samples}: at least 1")
     jobs = [
-        (seed, domains[i % len(domains)], i // len(domains), size) for i in range(-(-samples // BLOCK))
+        (seed, domains[i % len(domains)], i // len(domains), size)
+        for i in range(-(-samples // BLOCK))
     ]
     load_head()  # built once, before workers ask for it
     if workers == 1 or len(jobs) == 1:
@@ -253,10 +254,9 @@ def _blur(fields: np.ndarray, sigma: float) -> np.ndarray:
 def _grain(count: int, side: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """(count, R, R) noise of standard deviation 1, correlated over `sigma` of the side."""
     coarse = int(np.clip(round(0.7 / sigma), 4, side))
-    noise = rng.standard_normal((coarse, coarse, count), dtype=np.float32)
-    picture = np.stack(
-        [cv2.resize(noise[..., i], (side, side), interpolation=cv2.INTER_CUBIC) for i in range(count)]
-    )
+    noise = rng.standard_normal((count, coarse, coarse), dtype=np.float32)
+    way = cv2.INTER_CUBIC
+    picture = np.stack([cv2.resize(one, (side, side), interpolation=way) for one in noise])
     return picture / picture.std((1, 2), keepdims=True)
 
 

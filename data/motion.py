@@ -19,7 +19,7 @@ from skimage.registration import optical_flow_tvl1
 from .errors import UserError, warn
 from .files import write_whole
 from .frames import read_image
-from .landmarks import LandmarkFinder, landmarks_or_whole_image
+from .landmarks import LandmarkFinder, whole_image
 
 Flow = Literal["dis", "tvl1"]
 
@@ -64,10 +64,13 @@ def _landmarks(
 ) -> tuple[np.ndarray, np.ndarray]:
     at_onset, at_apex = finder(onset), finder(apex)
     if at_onset is None and at_apex is None:
-        at_onset = landmarks_or_whole_image(finder, onset, f"{where}, onset")
+        warn(f"{where}: no face found by {finder.name}; taking the whole image as the face's box")
+        return finder.in_box(onset, whole_image(onset)), finder.in_box(apex, whole_image(apex))
     if at_onset is None or at_apex is None:
         known, name = (at_apex, "onset") if at_onset is None else (at_onset, "apex")
-        warn(f"{where}: no face found by {finder.name} in the {name}; looking where the other has it")
+        warn(
+            f"{where}: no face found by {finder.name} in the {name}; looking where the other has it"
+        )
         found = finder.in_box(onset if at_onset is None else apex, _box(known))
         return (found, at_apex) if at_onset is None else (at_onset, found)
     return at_onset, at_apex
@@ -249,7 +252,9 @@ def read_map(path: Path, size: int = MOTION_SIZE) -> np.ndarray:
         raise UserError(f"{path}: holds numbers that are not finite")
     if np.ptp(ready[:2], axis=(1, 2)).max() == 0:
         raise UserError(f"{path}: a constant map: there is no motion in it")
-    return np.concatenate([remove_head_motion(ready[None, :2])[0], ready[2:]])
+    moved = remove_head_motion(ready[None, :2])[0]
+    # What surrounds the face is cut off, as in maps from frames; no strain is the channel's low.
+    return np.concatenate([moved, ready[2:] - ready[2:].min()]) * face_mask(size)
 
 
 def motion_maps(

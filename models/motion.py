@@ -4,7 +4,6 @@ Maps come in any scale: pixels of one's own flow, or each channel stretched to i
 published maps are. So every network standardises its input, channel by channel.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26)  # FACS numbers, in this order
 CLIP = 4.0  # standard deviations; more is an eyelid or a glint
-MotionKind = Literal["linear", "three_stream"]
+MotionKind = Literal["linear", "lean"]
 
 
 def standardise(maps: Tensor) -> Tensor:
@@ -69,28 +68,62 @@ class MotionNet(nn.Module):
         return output[1].sigmoid()
 
 
-class ThreeStream(nn.Module):
-    """Three shallow convolutions side by side, after STSTNet (Liong et al. 2019).
+class Linear(nn.Flatten):
+    """No features but the map itself: with MotionNet's heads, logistic regression."""
 
-    Each stream: 3x3 convolution, batch norm, ReLU, 3x3 max-pooling of stride 3. Joined, averaged
-    to a 5 x 5 grid: (B, 3, S, S) -> (B, 25 * filters).
+
+class Lean(nn.Sequential):
+    """Two shallow convolutions and a coarse grid: (B, 3, S, S) -> (B, 16, 5, 5).
+
+    Little capacity and strong dropout on purpose: a net that fits drawn maps closely reads real
+    ones worse.
     """
 
-    def __init__(self, filters: tuple[int, ...] = (3, 5, 8)) -> None:
-        super().__init__()
-        self.streams = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(3, count, 3, padding=1, bias=False),
-                nn.BatchNorm2d(count),
-                nn.ReLU(),
-                nn.MaxPool2d(3, padding=1),
-            )
-            for count in filters
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 12, 5, padding=2, bias=False),  # 12 x S x S
+            nn.BatchNorm2d(12),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(12, 16, 3, padding=1, bias=False),  # 16 x S/2 x S/2
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(5),
+            nn.Dropout(0.5),
         )
-        self.pool = nn.AdaptiveAvgPool2d(5)
-        self.drop = nn.Dropout(0.5)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, 25 * filters)."""
-        joined = torch.cat([stream(maps) for stream in self.streams], 1)  # (B, 16, S/3, S/3)
-        return self.drop(self.pool(joined).flatten(1))
+
+def build_motion(kind: MotionKind, size: int = 28, classes: int = 3) -> MotionNet:
+    """A motion network with random weights: `linear` (one weight a pixel and output) or `lean`
+    (10,000 parameters, any size)."""
+    if kind == "linear":
+        return MotionNet(Linear(), 3 * size * size, classes)
+    return MotionNet(Lean(), 400, classes)
+
+
+def flip(maps: Tensor) -> Tensor:
+    """The maps of mirrored faces: u changes its sign."""
+    return maps.flip(-1) * maps.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+
+
+def vary(maps: Tensor, generator: torch.Generator, noise: float = 0.5) -> Tensor:
+    """Standardised maps (B, 3, S, S), varied for training.
+
+    Mirrored at random, noise of two grains up to `noise` standard deviations, and a random
+    affine warp (5% of shift, 6% of scale, 4% of shear): a map of another crop, flow or face.
+    """
+    count, side = len(maps), maps.shape[-1]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    def some() -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator)
+
+    maps = torch.where(some() < 0.5, flip(maps), maps)
+    coarse = F.interpolate(normal(count, 3, 9, 9), size=side, mode="bilinear")
+    maps = maps + noise * some() * coarse + 0.6 * noise * some() * normal(count, 3, side, side)
+    scale = torch.tensor([[0.06, 0.04, 0.05], [0.04, 0.06, 0.05]])
+    warp = torch.eye(2, 3) + scale * normal(count, 2, 3)
+    grid = F.affine_grid(warp, list(maps.shape), align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
