@@ -75,12 +75,23 @@ def predict_clip(
     return scores[0], dict(zip(UNITS, units[0].round(4).tolist()))
 
 
-def linear_epochs(maps: np.ndarray, labels: np.ndarray, fold: Fold) -> list[dict]:
+def linear_features(maps: np.ndarray) -> np.ndarray:
+    """Maps (N, 3, S, S) -> (N, min(N, 3 S²)): what `linear` learns from, once for all folds.
+
+    The standardised maps, turned onto the axes that the N of them span. That is a change of
+    axes and nothing else: L2-regularised regression gives the same predictions on either.
+    """
+    x = standardise(torch.from_numpy(maps)).flatten(1)
+    return (x @ torch.linalg.svd(x, full_matrices=False).Vh.T).numpy()
+
+
+def linear_epochs(x: np.ndarray, labels: np.ndarray, fold: Fold) -> list[dict]:
     """The line to beat: class-balanced logistic regression on a fold's standardised maps.
 
-    maps (N, 3, S, S), labels (N,) -> the fold's one epoch record, as train_fold gives them.
+    x (N, F) from linear_features, labels (N,) -> the fold's one epoch record, as train_fold
+    gives them.
     """
-    return _regression(standardise(torch.from_numpy(maps)).flatten(1).numpy(), labels, fold)
+    return _regression(x, labels, fold)
 
 
 def motion_epochs(

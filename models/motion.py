@@ -33,17 +33,22 @@ def standardise(maps: Tensor) -> Tensor:
 class MotionNet(nn.Module):
     """Standardised maps -> features -> classes and action units.
 
-    forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16).
+    forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16). Maps of another
+    size than the network's own are resized to it.
     """
 
-    def __init__(self, features: nn.Module, width: int, classes: int = 3) -> None:
+    def __init__(self, body: nn.Module, width: int, size: int, classes: int = 3) -> None:
+        """`body` makes `width` features of a map of side `size`."""
         super().__init__()
-        self.body = features
+        self.body = body
+        self.size = size
         self.classes = nn.Linear(width, classes)
         self.units = nn.Linear(width, len(UNITS))
 
     def features(self, maps: Tensor) -> Tensor:
         """Maps (B, 3, S, S) -> (B, width), what both heads read."""
+        if maps.shape[-2:] != (self.size, self.size):
+            maps = F.interpolate(maps, size=(self.size, self.size), mode="area")
         return self.body(standardise(maps)).flatten(1)
 
     def head(self, features: Tensor) -> Tensor:
@@ -68,10 +73,6 @@ class MotionNet(nn.Module):
         return output[1].sigmoid()
 
 
-class Linear(nn.Flatten):
-    """No features but the map itself: with MotionNet's heads, logistic regression."""
-
-
 class Lean(nn.Sequential):
     """Two shallow convolutions and a coarse grid: (B, 3, S, S) -> (B, 16, 5, 5).
 
@@ -94,11 +95,13 @@ class Lean(nn.Sequential):
 
 
 def build_motion(kind: MotionKind, size: int = 28, classes: int = 3) -> MotionNet:
-    """A motion network with random weights: `linear` (one weight a pixel and output) or `lean`
-    (10,000 parameters, any size)."""
+    """A motion network with random weights for maps of side `size`.
+
+    linear: one weight a pixel and output, 45,000 at 28 px. lean: 10,000 parameters at any size.
+    """
     if kind == "linear":
-        return MotionNet(Linear(), 3 * size * size, classes)
-    return MotionNet(Lean(), 400, classes)
+        return MotionNet(nn.Flatten(), 3 * size * size, size, classes)
+    return MotionNet(Lean(), 400, size, classes)
 
 
 def flip(maps: Tensor) -> Tensor:
