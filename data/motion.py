@@ -171,8 +171,8 @@ def flow_to_maps(flow: np.ndarray, aspect: np.ndarray, size: int) -> np.ndarray:
     The head's motion is taken out and the surroundings of the face are 0. aspect (N,) is the
     frame's height over its width, for the strain.
     """
-    flow = remove_head_motion(flow) * face_mask(flow.shape[-1])
-    maps = np.concatenate([flow, strain(flow, aspect)[:, None]], 1)
+    flow = remove_head_motion(flow)
+    maps = np.concatenate([flow, strain(flow, aspect)[:, None]], 1) * face_mask(flow.shape[-1])
     return np.stack([[resize(channel, size) for channel in one] for one in maps])
 
 
@@ -311,7 +311,10 @@ def _cached(
     if cache is not None:
         kept = cache / f"{_key(paths, size, flow, finder.name)}.npy"
         if kept.is_file():
-            return np.load(kept, allow_pickle=False)
+            try:
+                return np.load(kept, allow_pickle=False)
+            except (OSError, ValueError, EOFError):
+                warn(f"{kept}: damaged; the map is made anew")
     made = clip_motion(read_image(paths[0]), read_image(paths[1]), finder, size, flow, name)
     if kept is not None:
         with write_whole(kept) as part:

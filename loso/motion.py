@@ -53,7 +53,7 @@ def load_drawn(kind: MotionKind = "lean", path: Path = DRAWN_WEIGHTS) -> MotionN
 def drawn_facts(path: Path = DRAWN_WEIGHTS) -> dict:
     """What the weights say about themselves: command, seed, samples, domains, held_out_uf1, …"""
     with safe_open(path, "pt") as file:
-        return {key: json.loads(value) for key, value in file.metadata().items()}
+        return json.loads(file.metadata()["made by"])
 
 
 @torch.no_grad()
@@ -109,7 +109,12 @@ def motion_epochs(
         with torch.no_grad():
             features = net.eval().features(torch.from_numpy(maps)).numpy()
         return _regression(features, labels, fold)
-    return _fine_tune(net, maps, labels, fold, fold.seed(seed))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # with so little to do a second thread costs more than it gives
+    try:
+        return _fine_tune(net, maps, labels, fold, fold.seed(seed))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _regression(x: np.ndarray, labels: np.ndarray, fold: Fold) -> list[dict]:
