@@ -39,18 +39,25 @@ def demo(out: Path, seed: int = 0, workers: int = 2) -> None:
     draw_demo(out, seed=seed, workers=workers)
 
 
-def smic(root: Path, annotation: Path, out: Path = Path("data"), apex: Path | None = None) -> None:
+def smic(
+    root: Path,
+    annotation: Path,
+    out: Path = Path("data"),
+    classes: Literal[3, 5] = 3,
+    apex: Path | None = None,
+) -> None:
     """Index SMIC-HS: <out>/smic_apex.csv and <out>/smic_four_frames.csv.
 
     Args:
         root: folder that holds the datasets; clips are found below it in any released layout.
         annotation: SMIC-HS-E_annotation.xlsx.
         out: folder of the index.
+        classes: 3; SMIC has no other task.
         apex: CSV of smic_processing.py with the apex frames; <out>/smic_apex.csv if not given.
     """
     path = index_path(out, "smic")
-    clips = smic_apexes(read_annotation(CORPORA["smic"], annotation), apex or path)
-    _index(clips, root, path, classes=3)
+    clips = smic_apexes(read_annotation(CORPORA["smic"], annotation, classes), apex or path)
+    _index(clips, root, path, classes)
 
 
 def casme2(
@@ -68,16 +75,19 @@ def casme2(
     _index(clips, root, index_path(out, "casme2", classes), classes)
 
 
-def samm(root: Path, annotation: Path, out: Path = Path("data")) -> None:
+def samm(
+    root: Path, annotation: Path, out: Path = Path("data"), classes: Literal[3, 5] = 3
+) -> None:
     """Index SAMM: <out>/samm_apex.csv and <out>/samm_four_frames.csv.
 
     Args:
         root: folder that holds the datasets; clips are found below it in any released layout.
         annotation: SAMM_Micro_FACS_Codes_v2.xlsx.
         out: folder of the index.
+        classes: 3; SAMM has no other task here.
     """
-    clips = read_annotation(CORPORA["samm"], annotation)
-    _index(clips, root, index_path(out, "samm"), classes=3)
+    clips = read_annotation(CORPORA["samm"], annotation, classes)
+    _index(clips, root, index_path(out, "samm"), classes)
 
 
 def composite(out: Path = Path("data")) -> None:

@@ -58,7 +58,8 @@ def main(steps: int = 3, batch: int = 32) -> None:
         rows, generator = torch.arange(batch), torch.Generator().manual_seed(0)
 
         def our_batch() -> torch.Tensor:
-            return images.train(rows, draw(batch, settings.augment, generator))
+            apexes = torch.zeros(batch, dtype=torch.long)
+            return images.train(rows, apexes, draw(batch, settings.augment, generator))[0]
 
         def plain_batch() -> torch.Tensor:
             return torch.stack([PLAIN(Image.open(path).convert("RGB")) for path in paths])

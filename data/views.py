@@ -1,152 +1,64 @@
-"""The views of reconstructed heads on disk: 13 pictures of a frame's head, one a yaw.
-
-<root3d>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg, where <frame> is the number in the file name
-of the frame that was reconstructed; <root3d>/views.json says which backend drew them.
-"""
+"""Where the 3D views of a frame lie: <root>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg."""
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pandas as pd
-import torch
-from rich.progress import track
-from torch import Tensor
-
-from .errors import UserError, warn
+from .errors import UserError
 from .files import write_whole
-from .frames import frame_number, read_image
-from .pictures import resize
+from .frames import frame_number
 
-YAWS = tuple(range(-30, 31, 5))  # degrees
-SIZE = 224  # pixels of a view's side
+YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
+SIZE = 224  # pixels a side
 FORMAT = 1
+_RECORD = "views.json"
 
 
 def view_names() -> list[str]:
-    """The file names of a frame's views, in order of the yaw: -30.jpg … 0.jpg … 30.jpg."""
+    """The file names of a frame's 13 views, in the order of YAWS: -30.jpg … 0.jpg … 30.jpg."""
     return [f"{yaw}.jpg" for yaw in YAWS]
 
 
-def view_folder(root3d: Path, clip: Mapping) -> Path:
-    """Where the views of an index row's apex frame lie."""
-    frame = frame_number(Path(clip["apex_frame_path"]))
-    return root3d / clip["data"] / clip["subject"] / clip["clip"] / str(frame)
+def view_folder(root3d: Path | str, clip: Mapping) -> Path:
+    """The folder of the views of a clip's apex frame, for a row of an index or its companion.
+
+    The frame is the number in the apex frame's file name; UserError if there is none.
+    """
+    number = frame_number(Path(clip["apex_frame_path"]))
+    if number is None:
+        raise UserError(f"{clip['apex_frame_path']}: no frame number in the file's name")
+    return Path(root3d) / clip["data"] / clip["subject"] / clip["clip"] / str(number)
 
 
-def claim_views(root3d: Path, backend: str) -> None:
-    """Note in views.json that `backend` draws here; UserError if another one has before."""
-    if (root3d / "views.json").is_file():
-        before = read_backend(root3d)
-        if before != backend:
+def read_backend(root3d: Path | str) -> str:
+    """Which backend made the views below a folder; UserError if it holds no views."""
+    path = Path(root3d) / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        form, backend = record["format"], record["backend"]
+    except FileNotFoundError:
+        raise UserError(f"{root3d}: holds no 3D views; reconstruct_3d.py makes them") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({error}); remove the folder, make it anew") from error
+    if form != FORMAT or not isinstance(backend, str):
+        raise UserError(f"{path}: format {form}, not {FORMAT}; make the views anew")
+    return backend
+
+
+def claim_views(root3d: Path | str, backend: str) -> None:
+    """Record that `backend` makes the views below a folder.
+
+    UserError if another one did, or if the record cannot be written.
+    """
+    root3d = Path(root3d)
+    if (root3d / _RECORD).exists():
+        made_by = read_backend(root3d)
+        if made_by != backend:
             raise UserError(
-                f"{root3d}: its views are by the backend {before}, not {backend}; "
-                "choose another --out, or --backend " + before
+                f"{root3d}: its views were made by the backend {made_by}, not {backend}; "
+                "give another --out, or --backend"
             )
         return
-    with write_whole(root3d / "views.json") as part:
-        content = {"format": FORMAT, "backend": backend, "size": SIZE}
-        part.write_text(json.dumps(content) + "\n")
-
-
-def read_backend(root3d: Path) -> str:
-    """Which backend drew the views below a folder; UserError if views.json does not say."""
-    path = root3d / "views.json"
-    try:
-        content = json.loads(path.read_text())
-        if content["format"] != FORMAT:
-            raise UserError(f"{path}: format {content['format']}, this version reads {FORMAT}")
-        return content["backend"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{root3d}: no views.json, so no views; python reconstruct_3d.py makes them "
-            "(--root3d names another folder)"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not readable; run reconstruct_3d.py into a new folder") from error
-
-
-def check_views(folders: list[Path], root3d: Path, command: str) -> None:
-    """UserError unless each folder holds the 13 views and no other; `command` makes them."""
-    wanted = set(view_names())
-    missing = [folder for folder in folders if not folder.is_dir()]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(folders)} frames have no views below {root3d} (the first: "
-            f"{missing[0].relative_to(root3d)}); make them with: {command}"
-        )
-    for folder in folders:
-        there = {path.name for path in folder.glob("*.jpg") if path.stem.lstrip("-").isdigit()}
-        for what, names in (("no", wanted - there), ("an extra", there - wanted)):
-            if names:
-                raise UserError(
-                    f"{folder}: {what} view {min(names)}; a frame has the yaws "
-                    f"{YAWS[0]} to {YAWS[-1]} in steps of 5: delete the folder and run {command}"
-                )
-
-
-def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Path) -> Tensor:
-    """Read frames' views as grey uint8 (len(folders), 13, H, W), in order of the yaw.
-
-    Views are shape renderings without colour; one that has some is read as its luma, with a
-    warning. Where they would take more than `limit` bytes, they go into the file `spare`,
-    mapped into memory. Size and place are printed first. UserError for a view that cannot be
-    read or whose side is not 224.
-    """
-    shape = (len(folders), len(YAWS), *size)
-    needed = int(np.prod(shape))
-    where = "in memory" if needed <= limit else f"mapped from {spare}"
-    print(f"views: {len(folders)} frames x {len(YAWS)}, {needed / 2**20:.0f} MiB {where}")
-    if needed <= limit:
-        views = np.empty(shape, np.uint8)
-    else:
-        spare.parent.mkdir(parents=True, exist_ok=True)
-        views = np.memmap(spare, np.uint8, "w+", shape=shape)
-
-    def read(row: int) -> None:
-        for i, name in enumerate(view_names()):
-            views[row, i] = resize(_read_grey(folders[row] / name), *size)
-
-    with ThreadPoolExecutor() as pool:
-        done = pool.map(read, range(len(folders)))
-        for _ in track(done, "reading views", total=len(folders), transient=True):
-            pass
-    return torch.from_numpy(views)
-
-
-def _read_grey(path: Path) -> np.ndarray:
-    image = read_image(path)
-    if image.shape[:2] != (SIZE, SIZE):
-        height, width = image.shape[:2]
-        raise UserError(f"{path}: {width}x{height} pixels, a view has {SIZE}x{SIZE}")
-    if np.ptp(image.astype(np.int16), axis=2).max() > 40:  # more than JPEG adds to grey
-        warn("views have colour; the network reads shape renderings, so their luma is taken")
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def view_rows(
-    index: pd.DataFrame, four_frames: pd.DataFrame | None, slots: Tensor, root3d: Path, own: bool
-) -> tuple[list[Path], Tensor]:
-    """The view folders that clips need, each once, and which one each slot of a clip reads.
-
-    slots: as in ClipPictures. own: neighbouring frames have views of their own, else they share
-    their apex's. Returns folders and int64 (N, 5), -1 where slots has it.
-    """
-    rows: dict[Path, int] = {}
-    out = torch.full_like(slots, -1)
-    neighbours: dict[tuple, list[Path]] = {}
-    if four_frames is not None and own:
-        for clip in four_frames.to_dict("records"):
-            key = (clip["data"], clip["subject"], clip["clip"])
-            neighbours.setdefault(key, []).append(view_folder(root3d, clip))
-    for n, clip in enumerate(index.to_dict("records")):
-        apex = view_folder(root3d, clip)
-        beside = neighbours.get((clip["data"], clip["subject"], clip["clip"]), [])
-        for slot in range(slots.shape[1]):
-            if slots[n, slot] >= 0:
-                folder = beside[slot - 1] if slot and own else apex
-                out[n, slot] = rows.setdefault(folder, len(rows))
-    return list(rows), out
+    with write_whole(root3d / _RECORD) as part:
+        record = {"format": FORMAT, "backend": backend, "size": SIZE}
+        part.write_text(json.dumps(record) + "\n", encoding="utf-8")

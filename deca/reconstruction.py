@@ -16,6 +16,7 @@ class Face:
     image: np.ndarray  # uint8 (H, W, 3) RGB, any size
     landmarks: np.ndarray | None  # (68, 2) in the image's pixels; None: no face was found
     subject: str = ""  # faces of one subject may share an identity
+    onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
 
 
 @dataclass(frozen=True)

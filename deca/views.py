@@ -10,15 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.views import SIZE, YAWS
+
 from .crop import Square
 from .flame import rotation_matrices
 from .geometry import project
 from .rasterizer import Fragments, rasterize
 from .reconstruction import Reconstruction
 from .shading import FACING, GREY, lamp_shading
-
-YAWS = tuple(range(-30, 31, 5))
-SIZE = 224
 
 
 @torch.no_grad()

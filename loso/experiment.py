@@ -18,7 +18,8 @@ from data.errors import UserError, run_script, warn
 from data.index import four_frames_path, read_index
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
-from data.views import check_views, load_views, read_backend, view_rows
+from data.view_pictures import check_views, load_views, view_rows
+from data.views import read_backend, view_folder
 
 from .batches import Features, Images
 from .folds import Fold, choose_folds, glasses_only, make_folds
@@ -57,6 +58,8 @@ def run_experiment(settings: Settings) -> None:
         index = glasses_only(index)
     folds = make_folds(index, settings.classes)
     chosen = choose_folds(folds, settings.subjects)
+    if settings.streams != "2d":
+        _require_views(settings, index)
     if settings.overwrite:
         for old in (*settings.folder.glob("fold_*.json"), settings.folder / "config.json"):
             old.unlink(missing_ok=True)
@@ -126,16 +129,27 @@ def _load(settings: Settings, index: pd.DataFrame) -> ClipPictures:
     if settings.streams == "2d":
         return pictures
     own = settings.neighbour_views == "own"
-    if not own:
-        print("views of the frames beside an apex: the apex's own (--neighbour-views apex)")
     folders, rows = view_rows(index, four_frames, pictures.slots, settings.root3d, own)
+    views = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
+    return dataclasses.replace(pictures, views=views, view_slots=rows)
+
+
+def _require_views(settings: Settings, index: pd.DataFrame) -> None:
+    """UserError, with the command that makes them, unless all views are there."""
+    own = settings.neighbour_views == "own"
     command = (
         f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
         f"--out {settings.root3d}{' --four-frames' * own}"
     )
+    if not (settings.root3d / "views.json").is_file():
+        raise UserError(f"no 3D views below {settings.root3d}; make them with: {command}")
+    if not own:
+        print("frames beside an apex are given the apex's views (--neighbour-views apex)")
+    four_frames = _companion(settings) if own else None
+    tables = [index] if four_frames is None else [index, four_frames]
+    rows = [row for table in tables for row in table.to_dict("records")]
+    folders = list(dict.fromkeys(view_folder(settings.root3d, row) for row in rows))
     check_views(folders, settings.root3d, command)
-    views = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
-    return dataclasses.replace(pictures, views=views, view_slots=rows)
 
 
 def _free_memory() -> int:

@@ -1,19 +1,31 @@
 """A tiny corpus that no licence covers: blobs on grey, one place of the blob a class."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+# One thread a process: pytest runs one process a core, and OpenMP's threads wait by spinning.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import cv2
 import numpy as np
 import openpyxl
 import pytest
 
+from data import errors
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 SHARED_GOLDEN = ROOT.parent / "shared" / "golden"
 EMOTIONS = ("negative", "positive", "surprise")
 PLACES = ((12, 20), (28, 20), (20, 30))  # x, y of the blob, one a class
+
+
+@pytest.fixture(autouse=True)
+def each_test_is_warned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning is printed once a process; every test is to see its own."""
+    monkeypatch.setattr(errors, "_warned", set())
 
 
 def run(script: str, *arguments: object, **kwargs: object) -> subprocess.CompletedProcess:

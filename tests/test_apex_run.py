@@ -92,8 +92,10 @@ def many(smic, tmp_path) -> Path:
 
 def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(arguments(many, whole, "--workers", "1")) == 0
-    command = [sys.executable, "smic_processing.py", *arguments(many, cut, "--workers", "2")]
+    slow = "--landmarks-every", "1"  # so that the signal comes long before the last clip
+    assert run(arguments(many, whole, "--workers", "1", *slow)) == 0
+    options = arguments(many, cut, "--workers", "2", *slow)
+    command = [sys.executable, "smic_processing.py", *options]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     kept = cut / ".smic_apex"
     while not list(kept.glob("smic_*.json")):

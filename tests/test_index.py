@@ -215,6 +215,15 @@ def test_bad_input_through_the_command_line(tiny, tmp_path):
         assert not out.exists()
 
 
+def test_five_classes_are_casme2s_alone(tiny, tmp_path):
+    done = run(
+        "prepare_data.py", "smic", "--classes", 5, "--root", tiny, "--out", tmp_path / "out",
+        "--annotation", tiny / "SMIC/SMIC-HS-E_annotation.xlsx",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "error: smic has no task of 5 classes" in done.stderr
+
+
 def test_composite_without_its_parts_says_which(tmp_path):
     done = run("prepare_data.py", "composite", "--out", tmp_path)
     assert done.returncode == 2

@@ -1,0 +1,135 @@
+"""How well and how fast the anny backend reconstructs the demo set.
+
+python -m benchmarks.bench_reconstruction --demo DEMO_FOLDER
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import skimage.data
+import torch
+
+from data.errors import run_script
+from data.frames import read_image
+from data.index import read_index
+from data.landmarks import load_landmark_finder
+from deca.anny_backend import EYES, AnnyBackend
+from deca.reconstruct import read_face
+from deca.reconstruction import Face, Reconstruction
+from deca.views import draw_views
+
+# A group of the demo set's truth -> the facial actions, by the start of their names, it is read by.
+GROUPS = {
+    "brows_down": ("browDown",),
+    "brows_up": ("browInnerUp", "browOuterUp"),
+    "smile": ("mouthSmile", "cheekSquint", "mouthDimple"),
+    "nose": ("noseSneer",),
+    "lip_corners_down": ("mouthFrown",),
+}
+
+
+def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
+    """Print fit, identity, glasses, facial actions and speed.
+
+    Args:
+        demo: a demo set that prepare_data.py drew, with its index in DEMO/index.
+        clips: how many clips to take, spread over the set (0: all).
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    backend, finder = AnnyBackend(), load_landmark_finder("dlib")
+    truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
+    group = {(r.data, r.clip): r.group for r in truth.itertuples()}
+    rows = [r for p in sorted((demo / "index").glob("*_apex.csv")) for r in _rows(p)]
+    rows = rows[:: max(1, len(rows) // clips)] if clips else rows
+    seen: dict[str, int] = {}
+    faces = []
+    for row in rows:
+        count = seen[row["data_sub"]] = seen.get(row["data_sub"], 0) + 1
+        subject = f"{row['data_sub']}/{count % 2}"  # two halves of a subject's clips
+        onset = demo / row["onset_frame_path"]
+        faces.append(read_face(demo / row["apex_frame_path"], finder, subject, onset))
+    missed = sum(face.landmarks is None for face in faces)
+    print(f"{len(faces)} apex frames, no face found in {missed}")
+    rows = [row for row, face in zip(rows, faces, strict=True) if face.landmarks is not None]
+    faces = [face for face in faces if face.landmarks is not None]
+
+    start = time.perf_counter()
+    for head in backend.reconstruct(faces[:32]):
+        draw_views(head)
+    seconds = time.perf_counter() - start
+    count = min(32, len(faces))
+    print(f"speed: {count / seconds:.2f} frames a second with 13 views ({threads} threads)")
+
+    heads = backend.reconstruct(faces)
+    errors = np.array([_misfit(head) for head in heads])
+    print(f"fit on the demo set: mean {errors.mean():.2%}, worst {errors.max():.2%}")
+    image = skimage.data.astronaut()
+    (head,) = backend.reconstruct([Face(image, finder(image))])
+    print(f"fit on the astronaut: {_misfit(head):.2%}")
+    _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
+    _actions([group[row["data"], row["clip"]] for row in rows], heads)
+    _glasses(demo, rows, faces, backend, finder)
+
+
+def _rows(path: Path) -> list[dict]:
+    return read_index(path).to_dict("records")
+
+
+def _misfit(head: Reconstruction) -> float:
+    width = np.linalg.norm(np.subtract(*head.landmarks[EYES]))
+    return float(np.linalg.norm(head.landmarks - head.projected, axis=1).mean() / width)
+
+
+def _identity(shapes: dict[str, np.ndarray]) -> None:
+    names = sorted({key.rpartition("/")[0] for key in shapes})
+    names = [name for name in names if f"{name}/0" in shapes and f"{name}/1" in shapes]
+    first = np.stack([shapes[f"{name}/0"] for name in names])
+    second = np.stack([shapes[f"{name}/1"] for name in names])
+    apart = np.linalg.norm(first[:, None] - second[None], axis=2)
+    same, others = apart.diagonal()[:, None], apart[~np.eye(len(names), dtype=bool)]
+    right = np.mean(same < others.reshape(len(names), -1))
+    print(f"identity: same subject closer than another in {right:.1%} of {others.size} pairs")
+
+
+def _actions(groups: list[str], heads: list[Reconstruction]) -> None:
+    found = []
+    for head in heads:
+        names, delta = head.codes["action_names"], head.codes["actions_delta"]
+        scores = {
+            group: max(d for n, d in zip(names, delta, strict=True) if n.startswith(starts))
+            for group, starts in GROUPS.items()
+        }
+        found.append(max(scores, key=scores.get))
+    table = pd.crosstab(pd.Series(groups, name="truth"), pd.Series(found, name="found"))
+    right = [t == f for t, f in zip(groups, found, strict=True) if t in GROUPS]
+    print(f"strongest facial action right: {np.mean(right):.1%} of {len(right)} clips\n{table}")
+
+
+def _glasses(demo, rows, faces, backend, finder) -> None:
+    differences = []
+    for row, face in zip(rows, faces, strict=True):
+        name = f"{row['data']}_{row['subject']}_{row['clip']}_{row['apex_frame']}.jpg"
+        path = demo / "truth" / "without_glasses" / name
+        if not path.exists():
+            continue
+        image = read_image(path)
+        landmarks = finder(image)
+        if landmarks is None:
+            continue
+        with_glasses, bare = backend.reconstruct(
+            [Face(face.image, face.landmarks), Face(image, landmarks)]
+        )
+        views = [draw_views(h).astype(float) for h in (with_glasses, bare)]
+        differences.append(np.abs(views[0] - views[1]).mean() / 255)
+        if len(differences) == 12:
+            break
+    if differences:
+        mean, worst = np.mean(differences), np.max(differences)
+        print(f"glasses: views differ by {mean:.2%}, worst {worst:.2%} ({len(differences)} frames)")
+
+
+if __name__ == "__main__":
+    run_script(main)

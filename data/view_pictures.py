@@ -1,0 +1,99 @@
+"""The 3D views that a network reads: checked, and read once as grey uint8."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from .errors import UserError, warn
+from .frames import read_image
+from .pictures import resize
+from .views import SIZE, YAWS, view_folder, view_names
+
+
+def check_views(folders: list[Path], root3d: Path, command: str) -> None:
+    """UserError unless each folder holds the 13 views and no other; `command` makes them."""
+    wanted = set(view_names())
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(folders)} frames have no views below {root3d} (the first: "
+            f"{missing[0].relative_to(root3d)}); make them with: {command}"
+        )
+    for folder in folders:
+        there = {path.name for path in folder.glob("*.jpg") if path.stem.lstrip("-").isdigit()}
+        for what, names in (("no", wanted - there), ("an extra", there - wanted)):
+            if names:
+                raise UserError(
+                    f"{folder}: {what} view {min(names)}; a frame has the yaws "
+                    f"{YAWS[0]} to {YAWS[-1]} in steps of 5: delete the folder and run {command}"
+                )
+
+
+def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Path) -> Tensor:
+    """Read frames' views as grey uint8 (len(folders), 13, H, W), in order of the yaw.
+
+    Views are shape renderings without colour; one that has some is read as its luma, with a
+    warning. Where they would take more than `limit` bytes, they go into the file `spare`,
+    mapped into memory. Size and place are printed first. UserError for a view that cannot be
+    read or whose side is not 224.
+    """
+    shape = (len(folders), len(YAWS), *size)
+    needed = int(np.prod(shape))
+    where = "in memory" if needed <= limit else f"mapped from {spare}"
+    print(f"views: {len(folders)} frames x {len(YAWS)}, {needed / 2**20:.0f} MiB {where}")
+    if needed <= limit:
+        views = np.empty(shape, np.uint8)
+    else:
+        spare.parent.mkdir(parents=True, exist_ok=True)
+        views = np.memmap(spare, np.uint8, "w+", shape=shape)
+
+    def read(row: int) -> None:
+        for i, name in enumerate(view_names()):
+            views[row, i] = resize(_read_grey(folders[row] / name), *size)
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.map(read, range(len(folders)))
+        for _ in track(done, "reading views", total=len(folders), transient=True):
+            pass
+    return torch.from_numpy(views)
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    image = read_image(path)
+    if image.shape[:2] != (SIZE, SIZE):
+        height, width = image.shape[:2]
+        raise UserError(f"{path}: {width}x{height} pixels, a view has {SIZE}x{SIZE}")
+    if np.ptp(image.astype(np.int16), axis=2).max() > 40:  # more than JPEG adds to grey
+        warn("views have colour; the network reads shape renderings, so their luma is taken")
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def view_rows(
+    index: pd.DataFrame, four_frames: pd.DataFrame | None, slots: Tensor, root3d: Path, own: bool
+) -> tuple[list[Path], Tensor]:
+    """The view folders that clips need, each once, and which one each slot of a clip reads.
+
+    slots: as in ClipPictures. own: neighbouring frames have views of their own, else they share
+    their apex's. Returns folders and int64 (N, 5), -1 where slots has it.
+    """
+    rows: dict[Path, int] = {}
+    out = torch.full_like(slots, -1)
+    neighbours: dict[tuple, list[Path]] = {}
+    if four_frames is not None and own:
+        for clip in four_frames.to_dict("records"):
+            key = (clip["data"], clip["subject"], clip["clip"])
+            neighbours.setdefault(key, []).append(view_folder(root3d, clip))
+    for n, clip in enumerate(index.to_dict("records")):
+        apex = view_folder(root3d, clip)
+        beside = neighbours.get((clip["data"], clip["subject"], clip["clip"]), [])
+        for slot in range(slots.shape[1]):
+            if slots[n, slot] >= 0:
+                folder = beside[slot - 1] if slot and own else apex
+                out[n, slot] = rows.setdefault(folder, len(rows))
+    return list(rows), out

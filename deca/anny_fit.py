@@ -1,0 +1,145 @@
+"""Fit the Anny head to landmarks: pose, camera, identity and facial actions by gradient steps.
+
+The head is linear in its blend weights, so that 68 rows of every blend shape are enough: a step
+costs the 68 points of each frame, not meshes. Whole meshes are made once, at the end.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data.head import Head, rotation_matrix
+
+from .anny_landmarks import read_landmarks
+
+STEPS = 150
+RATE = 0.04
+LEFT_EYE, RIGHT_EYE = 36, 45  # outer corners
+NOISE = 0.02  # of a landmark, in outer-eye-corner distances
+OUTLINE = 0.25  # weight of landmarks 0-16: they slide along the outline as the head turns
+SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2}  # standard deviations of the priors
+AGE = 2 / 3  # a young adult, as the drawn mean head
+FITTED = ("gender", "age", "weight", "african", "asian", "caucasian")  # seen in a face's shape
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was found for B frames of S people."""
+
+    phenotypes: Tensor  # (S, 11)
+    changes: Tensor  # (S, 125)
+    actions: Tensor  # (B, 52) in [0, 1]
+    rotation: Tensor  # (B, 3) axis-angle
+    camera: Tensor  # (B, 3): scale, x, y, as in Reconstruction
+
+
+class LandmarkModel:
+    """The 68 rows of the head's blend shapes."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        vertices, weights = (torch.from_numpy(array) for array in read_landmarks())
+        self.vertices, self.weights = vertices, weights
+        with torch.no_grad():
+            phenotypes, nothing = self.mean_identity(1)
+            model = head._model
+
+            def rows(points: Tensor) -> Tensor:  # (N, V, 3), z up -> (N, 68, 3), y up
+                x, y, z = points.unbind(-1)
+                points = torch.stack([x, z, -y], -1)
+                return self.pick(points - points.mean(1, keepdim=True))
+
+            self.template = rows(model.template_vertices[None])[0]
+            self.shapes = rows(model.blendshapes)  # (413, 68, 3)
+            self.action_rows = self.pick(head.action_offsets)  # (52, 68, 3)
+            mean = self.neutral(phenotypes, nothing)[0]
+        self.width = float(torch.linalg.norm((mean[LEFT_EYE] - mean[RIGHT_EYE])[:2]))
+        self.mean = mean
+
+    def pick(self, points: Tensor) -> Tensor:
+        """The landmarks of meshes (N, V, 3) -> (N, 68, 3)."""
+        return torch.einsum("nlkc,lk->nlc", points[:, self.vertices], self.weights)
+
+    def mean_identity(self, people: int) -> tuple[Tensor, Tensor]:
+        """Phenotypes and local changes of the mean head, for each of `people`."""
+        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5)
+        phenotypes[:, self.head.phenotypes.index("age")] = AGE
+        return phenotypes, torch.zeros(people, len(self.head.local_changes))
+
+    def neutral(self, phenotypes: Tensor, changes: Tensor) -> Tensor:
+        """Landmarks (S, 68, 3) in metres of faces without expression."""
+        model = self.head._model
+        none = changes.new_zeros(1, len(self.head.local_changes))
+        weights = model._get_phenotype_blendshape_coefficients(
+            phenotypes, none, changes.new_zeros(1, len(self.head.actions))
+        )
+        signed = torch.stack([changes.clamp(min=0), (-changes).clamp(min=0)], -1).flatten(1)
+        weights = torch.cat([weights[:, : -signed.shape[1]], signed], 1)
+        return self.template + torch.einsum("sn,nlc->slc", weights, self.shapes)
+
+
+def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) -> Fit:
+    """Fit frames' landmarks (B, 68, 2) in pixels; people (B,) in 0..S-1: who each frame shows.
+
+    added (B, 52): facial actions on top of those that are sought, 0 where nothing is known.
+    Deterministic.
+    """
+    frames, persons = len(landmarks), int(people.max()) + 1
+    width = torch.linalg.norm(landmarks[:, LEFT_EYE] - landmarks[:, RIGHT_EYE], dim=1)
+    middle = landmarks[:, 17:].mean(1)
+    target = (landmarks - middle[:, None]) / width[:, None, None]
+    target = target * target.new_tensor([1.0, -1.0])
+
+    prior, changes = model.mean_identity(persons)
+    phenotypes = prior.clone()
+    fitted = torch.tensor([name in FITTED for name in model.head.phenotypes])
+    rotation = torch.zeros(frames, 3)
+    scale = torch.zeros(frames)  # log
+    shift = -model.mean[17:, :2].mean(0).expand(frames, 2) / model.width
+    shift = shift.clone()
+    actions = torch.zeros(frames, len(model.head.actions))
+    unknowns = [phenotypes, changes, rotation, scale, shift, actions]
+    for unknown in unknowns:
+        unknown.requires_grad_(True)
+    trust = torch.ones(68)
+    trust[:17] = OUTLINE
+    optimizer = torch.optim.Adam(unknowns, RATE, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, RATE / 50)
+    for step in range(STEPS):
+        # Pose and camera come first: a turned head must not be read as a lopsided one.
+        free = step >= STEPS // 6
+        points = model.neutral(phenotypes, changes)[people]
+        moved = (actions + added).clamp(0, 1)
+        points = points + torch.einsum("ba,alc->blc", moved, model.action_rows)
+        points = points @ rotation_matrix(rotation).mT / model.width
+        placed = scale.exp()[:, None, None] * points[..., :2] + shift[:, None]
+        off = ((placed - target) ** 2).sum(-1) * trust
+        loss = off.sum() / NOISE**2
+        loss = loss + ((phenotypes - prior) ** 2).sum() / SPREAD["phenotypes"] ** 2
+        loss = loss + (changes**2).sum() / SPREAD["changes"] ** 2
+        loss = loss + (actions**2).sum() / SPREAD["actions"] ** 2
+        optimizer.zero_grad()
+        loss.backward()
+        if free:
+            phenotypes.grad[:, ~fitted] = 0
+        else:
+            for unknown in (phenotypes, changes, actions):
+                unknown.grad = None
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            phenotypes.clamp_(0, 1)
+            changes.clamp_(-1, 1)
+            actions.clamp_(0, 1)
+    with torch.no_grad():
+        pixels = width * scale.exp() / model.width
+        x = middle[:, 0] + width * shift[:, 0]
+        y = middle[:, 1] - width * shift[:, 1]
+        return Fit(
+            phenotypes.detach(),
+            changes.detach(),
+            (actions + added).clamp(0, 1).detach(),
+            rotation.detach(),
+            torch.stack([pixels, x, y], 1),
+        )
