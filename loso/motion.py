@@ -28,7 +28,7 @@ TUNE_RATE = 1e-3
 TUNE_BATCH = 32
 
 
-def load_drawn(kind: MotionKind = "lean", path: Path = DRAWN_WEIGHTS) -> MotionNet:
+def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> MotionNet:
     """A motion network with the weights of pretrain_motion.py, in evaluation mode.
 
     UserError if the file is missing, no safetensors, or of other networks.
