@@ -48,6 +48,8 @@ class Domain:
     smear: tuple[float, float] = (0.0, 0.05)  # sigma over which bare skin takes its flow
     noise: tuple[float, float] = (0.0002, 0.0015)  # sd in face widths
     noise_grain: tuple[float, float] = (0.02, 0.12)  # sigma of its correlation
+    medians: tuple[int, int] = (0, 1)  # passes of a 5 x 5 median: total variation's flat patches
+    shrink: tuple[float, float] = (0.0, 0.05)  # share of the peak that a strong prior takes off
     lid_noise: float = 0.5  # chance of a wrong flow at the eyes, as blinks and glasses make
     hidden: float = 0.15  # chance that a band or side shows no motion (glasses, hair, hands)
 
@@ -67,6 +69,11 @@ TRAINING = (
     replace(
         PLAIN, name="loose", crop_shift=0.05, crop_scale=0.10, turn=(0.12, 0.18, 0.05), hidden=0.3,
         acting=Acting(strength=(0.12, 0.45), one_sided=0.6, gaze=0.4, flatten=0.6),
+    ),
+    # Flow by total variation: flat patches, small motion lost.
+    replace(
+        PLAIN, name="flat", medians=(1, 6), shrink=(0.0, 0.4), blur=(0.004, 0.02),
+        noise=(0.0002, 0.0020), noise_grain=(0.02, 0.15),
     ),
     # Frames of others: their crops follow other marks.
     replace(PLAIN, name="foreign", crop_shift=0.07, crop_scale=0.15, lid_noise=0.3),
@@ -240,7 +247,21 @@ def _as_estimated(
     flow = flow + level * noise.reshape(count, 2, side, side) / (0.5 + weight)
     for i in np.flatnonzero(rng.random(count) < domain.lid_noise):
         flow[i] += _lid_fault(side, rng)
-    return flow.astype(np.float32)
+    return _flattened(flow.astype(np.float32), domain, rng)
+
+
+def _flattened(flow: np.ndarray, domain: Domain, rng: np.random.Generator) -> np.ndarray:
+    """Flow (K, 2, R, R) as total variation leaves it: piecewise flat, and less of it."""
+    middle = np.median(flow, (2, 3), keepdims=True)
+    flow = flow - middle
+    lost = rng.uniform(*domain.shrink, (len(flow), 1, 1, 1))
+    threshold = np.float32(lost) * np.abs(flow).max((1, 2, 3), keepdims=True)
+    flow = np.sign(flow) * np.maximum(np.abs(flow) - threshold, 0)
+    for one in flow:
+        for _ in range(rng.integers(*domain.medians, endpoint=True)):
+            for channel in one:
+                channel[:] = cv2.medianBlur(channel, 5)
+    return flow + middle
 
 
 def _blur(fields: np.ndarray, sigma: float) -> np.ndarray:

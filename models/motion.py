@@ -112,7 +112,8 @@ def flip(maps: Tensor) -> Tensor:
 def vary(maps: Tensor, generator: torch.Generator, noise: float = 0.5) -> Tensor:
     """Standardised maps (B, 3, S, S), varied for training.
 
-    Mirrored at random, noise of two grains up to `noise` standard deviations, and a random
+    Mirrored at random, one of three without its strain (which depends most on how flow was
+    estimated), noise of two grains up to `noise` standard deviations, and a random
     affine warp (5% of shift, 6% of scale, 4% of shear): a map of another crop, flow or face.
     """
     count, side = len(maps), maps.shape[-1]
@@ -124,6 +125,7 @@ def vary(maps: Tensor, generator: torch.Generator, noise: float = 0.5) -> Tensor
         return torch.rand(count, 1, 1, 1, generator=generator)
 
     maps = torch.where(some() < 0.5, flip(maps), maps)
+    maps = maps * torch.cat([torch.ones(count, 2, 1, 1), (some() > 1 / 3).float()], 1)
     coarse = F.interpolate(normal(count, 3, 9, 9), size=side, mode="bilinear")
     maps = maps + noise * some() * coarse + 0.6 * noise * some() * normal(count, 3, side, side)
     scale = torch.tensor([[0.06, 0.04, 0.05], [0.04, 0.06, 0.05]])
