@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -49,6 +50,7 @@ def main(
         raise UserError(f"--samples {samples}, --epochs {epochs}: at least 240 and 1")
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)  # sums in another order would be other weights
+    threadpool_limits(1)
     drawn = draw_motion(samples, seed, TRAINING, workers=workers)
     unseen = draw_motion(max(samples // 10, 240), seed + 1, HELD_OUT, workers=workers)
     print(f"drew {len(drawn.labels)} pairs in {len(TRAINING)} domains, {len(unseen.labels)} beside")

@@ -8,7 +8,9 @@ domains that it was not trained on.
 """
 
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 from rich.progress import track
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 from .drawn_actions import ACTING, UNIT_NUMBERS, Acting, draw_actions
 from .errors import UserError
@@ -119,7 +122,8 @@ def draw_motion(
     ]
     load_head()  # built once, before workers ask for it
     if workers == 1 or len(jobs) == 1:
-        blocks = [_block(job) for job in track(jobs, "drawing motion", transient=True)]
+        with _one_thread():
+            blocks = [_block(job) for job in track(jobs, "drawing motion", transient=True)]
     else:
         with ProcessPoolExecutor(workers, get_context("spawn"), _use_one_thread) as pool:
             done = pool.map(_block, jobs)
@@ -130,8 +134,21 @@ def draw_motion(
 
 
 def _use_one_thread() -> None:
+    threadpool_limits(1)  # NumPy's products: with more threads their last bits differ
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    with threadpool_limits(1):
+        _use_one_thread()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            cv2.setNumThreads(before[1])
 
 
 def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

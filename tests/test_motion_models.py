@@ -220,10 +220,11 @@ def test_linear_is_logistic_regression_of_standardised_maps(corpus):
 
 def test_script_makes_the_same_weights_again(tmp_path):
     files = [tmp_path / f"{i}.safetensors" for i in range(2)]
-    for file in files:
+    for workers, file in enumerate(files, start=1):
         done = run(
-            "pretrain_motion.py", "--samples", 240, "--epochs", 1, "--workers", 1, "--out", file
-        )
+            "pretrain_motion.py", "--samples", 240, "--epochs", 1, "--out", file,
+            "--workers", workers,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert files[0].read_bytes() == files[1].read_bytes()
     assert set(load_file(files[0])) == set(load_file(DRAWN_WEIGHTS))
