@@ -5,6 +5,7 @@ python prepare_data.py casme2 --root datasets --annotation CASME2-coding-2014050
 python prepare_data.py composite
 """
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -101,6 +102,33 @@ def composite(out: Path = Path("data")) -> None:
     _report(index, path, classes=3)
 
 
+def motion(
+    out: Path,
+    samples: int = 6000,
+    seed: int = 0,
+    domains: Literal["training", "held_out"] = "training",
+    workers: int = 2,
+) -> None:
+    """Draw motion: onset-to-apex maps of drawn faces with action units and class.
+
+    Args:
+        out: folder of motion.npz.
+        samples: pairs to draw.
+        seed: another seed draws other faces and movements.
+        domains: the generator settings to learn from, or those that models are chosen on.
+        workers: processes that draw; the maps do not depend on it.
+    """
+    from data.drawn_motion import HELD_OUT, TRAINING, draw_motion, write_motion
+
+    started = time.monotonic()
+    chosen = TRAINING if domains == "training" else HELD_OUT
+    drawn = draw_motion(samples, seed, chosen, workers=workers)
+    rate = samples / (time.monotonic() - started)
+    path = write_motion(out, drawn, seed)
+    names = ", ".join(domain.name for domain in chosen)
+    print(f"wrote {path}: {samples} pairs ({rate:.0f} a second) of the domains {names}")
+
+
 def _index(clips: pd.DataFrame, root: Path, path: Path, classes: int) -> None:
     index, four_frames, skipped = build_index(clips, ClipFolders(root))
     write_index(index, four_frames, path)
@@ -129,4 +157,5 @@ def _report(index: pd.DataFrame, path: Path, classes: int) -> None:
 
 
 if __name__ == "__main__":
-    run_script({"demo": demo, "smic": smic, "casme2": casme2, "samm": samm, "composite": composite})
+    commands = {"demo": demo, "smic": smic, "casme2": casme2, "samm": samm}
+    run_script(commands | {"composite": composite, "motion": motion})

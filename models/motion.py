@@ -1,0 +1,134 @@
+"""Small networks for motion maps (u, v, strain): class scores and action units.
+
+Maps come in any scale: pixels of one's own flow, or each channel stretched to its own range, as
+published maps are. So every network standardises its input, channel by channel.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26)  # FACS numbers, in this order
+CLIP = 4.0  # standard deviations; more is an eyelid or a glint
+MotionKind = Literal["linear", "lean"]
+
+
+def standardise(maps: Tensor) -> Tensor:
+    """Maps (B, 3, S, S) in any scale -> each channel's median at 0, its RMS at 1, within ±CLIP.
+
+    u and v keep their sign: the median is the motion of what does not move. A channel without
+    any motion becomes 0. ValueError for anything but three channels.
+    """
+    if maps.ndim != 4 or maps.shape[1] != 3:
+        raise ValueError(f"motion maps are (B, 3, S, S), got {tuple(maps.shape)}")
+    flat = maps.flatten(2).double()  # float32 would lose a small motion on a large offset
+    flat = flat - flat.quantile(0.5, dim=2, keepdim=True)
+    size = flat.square().mean(2, keepdim=True).sqrt()
+    flat = flat / size.clamp_min(1e-12)
+    return flat.clamp(-CLIP, CLIP).to(maps.dtype).view_as(maps)
+
+
+class MotionNet(nn.Module):
+    """Standardised maps -> features -> classes and action units.
+
+    forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16). Maps of another
+    size than the network's own are resized to it.
+    """
+
+    def __init__(self, body: nn.Module, width: int, size: int, classes: int = 3) -> None:
+        """`body` makes `width` features of a map of side `size`."""
+        super().__init__()
+        self.body = body
+        self.size = size
+        self.classes = nn.Linear(width, classes)
+        self.units = nn.Linear(width, len(UNITS))
+
+    def features(self, maps: Tensor) -> Tensor:
+        """Maps (B, 3, S, S) -> (B, width), what both heads read."""
+        if maps.shape[-2:] != (self.size, self.size):
+            maps = F.interpolate(maps, size=(self.size, self.size), mode="area")
+        return self.body(standardise(maps)).flatten(1)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Features (B, width) -> class logits (B, classes)."""
+        return self.classes(features)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, classes) and unit logits (B, 16)."""
+        features = self.features(maps)
+        return self.classes(features), self.units(features)
+
+    def loss(self, output: tuple[Tensor, Tensor] | Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the classes alone: real corpora are trained on those."""
+        return F.cross_entropy(output if isinstance(output, Tensor) else output[0], labels)
+
+    def scores(self, output: tuple[Tensor, Tensor] | Tensor) -> Tensor:
+        """Class probabilities (B, classes)."""
+        return (output if isinstance(output, Tensor) else output[0]).softmax(1)
+
+    def unit_scores(self, output: tuple[Tensor, Tensor]) -> Tensor:
+        """Probabilities of the action units (B, 16)."""
+        return output[1].sigmoid()
+
+
+class Lean(nn.Sequential):
+    """Two shallow convolutions and a coarse grid: (B, 3, S, S) -> (B, 16, 5, 5).
+
+    Little capacity and strong dropout on purpose: a net that fits drawn maps closely reads real
+    ones worse.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 12, 5, padding=2, bias=False),  # 12 x S x S
+            nn.BatchNorm2d(12),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(12, 16, 3, padding=1, bias=False),  # 16 x S/2 x S/2
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(5),
+            nn.Dropout(0.5),
+        )
+
+
+def build_motion(kind: MotionKind, size: int = 28, classes: int = 3) -> MotionNet:
+    """A motion network with random weights for maps of side `size`.
+
+    linear: one weight a pixel and output, 45,000 at 28 px. lean: 10,000 parameters at any size.
+    """
+    if kind == "linear":
+        return MotionNet(nn.Flatten(), 3 * size * size, size, classes)
+    return MotionNet(Lean(), 400, size, classes)
+
+
+def flip(maps: Tensor) -> Tensor:
+    """The maps of mirrored faces: u changes its sign."""
+    return maps.flip(-1) * maps.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+
+
+def vary(maps: Tensor, generator: torch.Generator, noise: float = 0.5) -> Tensor:
+    """Standardised maps (B, 3, S, S), varied for training.
+
+    Mirrored at random, one of three without its strain (which depends most on how flow was
+    estimated), noise of two grains up to `noise` standard deviations, and a random
+    affine warp (5% of shift, 6% of scale, 4% of shear): a map of another crop, flow or face.
+    """
+    count, side = len(maps), maps.shape[-1]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    def some() -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator)
+
+    maps = torch.where(some() < 0.5, flip(maps), maps)
+    maps = maps * torch.cat([torch.ones(count, 2, 1, 1), (some() > 1 / 3).float()], 1)
+    coarse = F.interpolate(normal(count, 3, 9, 9), size=side, mode="bilinear")
+    maps = maps + noise * some() * coarse + 0.6 * noise * some() * normal(count, 3, side, side)
+    scale = torch.tensor([[0.06, 0.04, 0.05], [0.04, 0.06, 0.05]])
+    warp = torch.eye(2, 3) + scale * normal(count, 2, 3)
+    grid = F.affine_grid(warp, list(maps.shape), align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)

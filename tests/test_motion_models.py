@@ -1,0 +1,239 @@
+"""The motion networks, their committed weights, and what the protocol does with them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+import torch
+from conftest import run
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+from test_motion import moved
+
+from data.drawn_motion import HELD_OUT, TRAINING, draw_motion
+from data.errors import UserError
+from data.landmarks import load_landmark_finder
+from loso import motion
+from loso.folds import make_folds
+from loso.metrics import scores
+from loso.motion import (
+    DRAWN_WEIGHTS,
+    STRENGTH,
+    drawn_facts,
+    linear_epochs,
+    linear_features,
+    load_drawn,
+    motion_epochs,
+    predict_clip,
+    predict_maps,
+)
+from loso.records import FORMAT, read_records, record_path, write_json
+from models.motion import UNITS, build_motion, flip, standardise, vary
+
+KINDS = ("linear", "lean")
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    """Small drawn sets of a seed that nothing was made with: own domains, and the held-out."""
+    return {"own": draw_motion(480, 777), "held out": draw_motion(480, 777, HELD_OUT)}
+
+
+@given(st.floats(1e-4, 1e4), st.floats(-1e3, 1e3))
+def test_scale_and_offset_of_a_channel_do_not_matter(scale, offset):
+    maps = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (2, 3, 8, 8))).float()
+    other = (maps.double() * scale + offset * scale).float()
+    assert torch.allclose(standardise(maps), standardise(other), atol=2e-2)
+
+
+def test_standardised_maps():
+    maps = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    maps[1, 2] = 0.7  # no strain at all
+    out = standardise(maps)
+    assert out.flatten(2).median(2).values.abs().max() < 0.01
+    assert out[0].square().mean((1, 2)).sqrt() == pytest.approx(torch.ones(3), abs=1e-3)
+    assert torch.all(out[1, 2] == 0)
+    for shape in ((2, 2, 28, 28), (3, 28, 28), (1, 1, 28, 28)):
+        with pytest.raises(ValueError, match=r"motion maps are \(B, 3, S, S\)"):
+            standardise(torch.zeros(shape))
+
+
+def test_flip_twice_is_nothing_and_turns_u():
+    maps = torch.rand(2, 3, 8, 8)
+    assert torch.equal(flip(flip(maps)), maps)
+    assert torch.equal(flip(maps)[:, 0], -maps[:, 0].flip(-1))
+    assert torch.equal(flip(maps)[:, 1], maps[:, 1].flip(-1))
+
+
+def test_variation_follows_from_its_generator():
+    maps = torch.randn(8, 3, 28, 28)
+    first, second = (vary(maps, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, vary(maps, torch.Generator().manual_seed(2)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shapes_at_other_sizes_and_lean_is_lean(kind):
+    net = build_motion(kind, size=28, classes=5).eval()
+    for size in (20, 28, 64):
+        classes, units = net(torch.rand(2, 3, size, size))
+        assert classes.shape == (2, 5)
+        assert units.shape == (2, len(UNITS))
+    if kind == "lean":
+        assert sum(p.numel() for p in net.parameters()) < 20_000
+        assert build_motion(kind, size=56)(torch.rand(2, 3, 56, 56))[0].shape == (2, 3)
+
+
+def test_committed_weights_say_what_made_them():
+    assert DRAWN_WEIGHTS.stat().st_size < 2e6
+    facts = drawn_facts()
+    command = f"python pretrain_motion.py --samples {facts['samples']} --seed {facts['seed']} "
+    assert facts["command"] == command + f"--epochs {facts['epochs']}"
+    assert facts["seed"] == 9
+    assert facts["domains"] == [domain.name for domain in TRAINING]
+    assert facts["units"] == list(UNITS)
+    assert "no real face" in facts["data"]
+    assert set(facts["held_out_uf1"]) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_committed_weights_read_fresh_drawn_faces(kind, unseen):
+    net = load_drawn(kind)
+    for name, least in (("own", 0.75), ("held out", 0.75)):
+        drawn = unseen[name]
+        probabilities, units = predict_maps(net, drawn.maps)
+        assert probabilities.sum(1) == pytest.approx(np.ones(len(drawn.maps)), abs=1e-5)
+        assert scores(drawn.labels, probabilities.argmax(1), 3).uf1 > least
+        # A unit that is shown scores higher than where it is not, for the common ones.
+        for number in (1, 2, 4, 12):
+            column = UNITS.index(number)
+            shown = drawn.units[:, column]
+            assert units[shown, column].mean() > units[~shown, column].mean() + 0.2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("places", "shifts", "label", "unit"),
+    [
+        ((48, 54), ((-4, -4), (4, -4)), 1, 12),  # lip corners out and up
+        ((19, 20, 23, 24), ((0, -3),) * 4, 2, 2),  # brows up
+        ((20, 21, 22, 23), ((1, 3), (1, 3), (-1, 3), (-1, 3)), 0, 4),  # brows down and together
+    ],
+)
+def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label, unit):
+    face = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
+    finder = load_landmark_finder("dlib")
+    points = finder(face)
+    apex = moved(face, points[list(places)], shifts, sigma=9)
+    probabilities, units = predict_clip(load_drawn(kind), face, apex, finder)
+    assert probabilities.argmax() == label
+    assert units[unit] > 0.5
+    assert set(units) == set(UNITS)
+    with pytest.raises(UserError, match="there is no motion"):
+        predict_clip(load_drawn(kind), face, face, finder)
+
+
+def test_wrong_weights_are_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.safetensors: .*pretrain_motion\.py makes it"):
+        load_drawn("lean", tmp_path / "gone.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(UserError, match=r"pretrain_motion\.py makes it"):
+        load_drawn("lean", tmp_path / "text.safetensors")
+    save_file({"lean.other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match="holds no 'lean' network"):
+        load_drawn("lean", tmp_path / "other.safetensors")
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Drawn maps as a corpus of six subjects, its labels and folds."""
+    drawn = draw_motion(120, 31, HELD_OUT)
+    index = pd.DataFrame({
+        "data": "smic", "subject": [f"{i % 6:02d}" for i in range(120)], "label": drawn.labels,
+        "clip": [f"c{i}" for i in range(120)],
+    })  # fmt: skip
+    index["subject"] = index["subject"].to_numpy()[np.random.default_rng(0).permutation(120)]
+    index["data_sub"] = "smic_" + index["subject"]
+    return drawn.maps, drawn.labels, index, make_folds(index, 3)
+
+
+@pytest.fixture(autouse=True)
+def tune_shortly(monkeypatch):
+    monkeypatch.setattr(motion, "TUNE_EPOCHS", 3)
+
+
+def every_way(corpus, fold, labels):
+    maps = corpus[0]
+    yield "linear", linear_epochs(linear_features(maps), labels, fold)
+    for adapt in ("none", "head", "all"):
+        yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapt, seed=9)
+
+
+def test_the_held_out_subject_decides_nothing(corpus):
+    fold = corpus[3][2]
+    other = corpus[1].copy()
+    other[fold.test] = (other[fold.test] + 1) % 3
+    for (name, first), (_, second) in zip(
+        every_way(corpus, fold, corpus[1]), every_way(corpus, fold, other)
+    ):
+        assert [e["scores"] for e in first] == [e["scores"] for e in second], name
+        assert first[-1]["test_loss"] != second[-1]["test_loss"]
+
+
+def test_folds_are_ordinary_records(corpus, tmp_path):
+    _, labels, index, folds = corpus
+    fold = folds[0]
+    for name, epochs in every_way(corpus, fold, labels):
+        assert len(epochs) == (3 if name == "all" else 1)
+        assert (epochs[0]["train_loss"] is None) == (name == "none")
+        clips = index.iloc[fold.test][["data", "subject", "clip", "label"]].to_dict("records")
+        record = {
+            "format": FORMAT, "experiment": name, "data_sub": fold.data_sub,
+            "classes": ["negative", "positive", "surprise"], "clips": clips, "epochs": epochs,
+            "seconds": 1.0,
+        }  # fmt: skip
+        write_json(record_path(tmp_path / name, fold.data_sub), record)
+        assert read_records(tmp_path / name)[0]["epochs"] == epochs
+
+
+def test_adapting_leaves_the_network_as_it_was_and_tuning_learns(corpus):
+    maps, labels, _, folds = corpus
+    net = load_drawn("lean")
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    epochs = motion_epochs(net, maps, labels, folds[0], "all", seed=9)
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
+    assert epochs == motion_epochs(net, maps, labels, folds[0], "all", seed=9)
+
+
+def test_linear_is_logistic_regression_of_standardised_maps(corpus):
+    maps, labels, _, folds = corpus
+    x = standardise(torch.from_numpy(maps)).flatten(1).numpy()
+    model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+    model.fit(x[folds[1].train], labels[folds[1].train])
+    expected = model.predict_proba(x[folds[1].test])
+    found = linear_epochs(linear_features(maps), labels, folds[1])[0]["scores"]
+    assert np.allclose(found, expected, atol=2e-3)
+
+
+def test_script_makes_the_same_weights_again(tmp_path):
+    files = [tmp_path / f"{i}.safetensors" for i in range(2)]
+    for workers, file in enumerate(files, start=1):
+        done = run(
+            "pretrain_motion.py", "--samples", 240, "--epochs", 1, "--out", file,
+            "--workers", workers,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert set(load_file(files[0])) == set(load_file(DRAWN_WEIGHTS))
+    assert drawn_facts(files[0])["samples"] == 240
+    for arguments, fault in (
+        (("--out", tmp_path / "w.pth"), "w.pth: weights are written as .safetensors"),
+        (("--samples", 3), "--samples 3, --epochs 8: at least 240 and 1"),
+    ):
+        done = run("pretrain_motion.py", *arguments)
+        assert done.returncode == 2
+        assert fault in done.stderr
+        assert done.stderr.count("\n") == 1
