@@ -3,23 +3,16 @@
 import contextlib
 import io
 import json
-import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-import cv2
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from threadpoolctl import threadpool_limits
 
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
 from .corpora import CORPORA, read_annotation
@@ -28,6 +21,7 @@ from .files import write_whole
 from .frames import ClipFolders
 from .index import build_index, clip_folder, write_index
 from .landmarks import fan_is_here, load_landmark_finder
+from .workers import one_thread, worker_pool
 
 
 @dataclass(frozen=True)
@@ -180,46 +174,20 @@ def _outcomes(
     jobs: dict[int, Job], settings: ApexSettings, workers: int
 ) -> Iterator[tuple[int, Apex | str, str]]:
     if workers <= 1:
-        threads = cv2.getNumThreads()
-        try:
-            with threadpool_limits(1):
-                _start_worker(settings)
-                for job in jobs.items():
-                    yield _spot(job)
-        finally:
-            cv2.setNumThreads(threads)
+        with one_thread():
+            _start_worker(settings)
+            for job in jobs.items():
+                yield _spot(job)
         return
     if settings.landmarks == "fan" and not fan_is_here():
         load_landmark_finder("fan")  # fetches the weights, once and not in every worker
-    # spawn: dlib, torch and OpenCV do not survive a fork with threads running.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (settings,))
-    try:
+    with worker_pool(workers, _start_worker, settings) as pool:
         for future in as_completed([pool.submit(_spot, job) for job in jobs.items()]):
             yield future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process died (out of memory?); the same command goes on from there, with "
-            "--workers 1 it takes the least memory"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_process(settings: ApexSettings) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    threadpool_limits(1)
-    _start_worker(settings)
-
-
-def _end_with_parent() -> None:
-    parent_process().join()
-    os._exit(1)  # the parent was killed
 
 
 def _start_worker(settings: ApexSettings) -> None:
     global _finder, _settings
-    cv2.setNumThreads(1)
     device = "cpu"
     if settings.landmarks == "fan":
         import torch

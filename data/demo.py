@@ -2,15 +2,9 @@
 
 import functools
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,6 +30,7 @@ from .demo_tables import TABLES, write_tables
 from .errors import UserError
 from .files import write_whole
 from .head import load_head
+from .workers import one_thread, worker_pool
 
 VERSION = 1  # of what is drawn; a folder of another version is not completed but refused
 
@@ -107,52 +102,15 @@ def _draw_all(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
     with Progress(*columns) as progress:
         task = progress.add_task("", total=len(clips))
         if workers == 1 or len(clips) == 1:
-            with _one_thread():
+            with one_thread():
                 for clip in clips:
                     draw_clip(out, seed, clip)
                     progress.advance(task)
             return
-        spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(clips)), spawn, initializer=_start_worker)
-        try:
+        with worker_pool(min(workers, len(clips)), torch.set_num_threads, 1) as pool:
             for done in as_completed([pool.submit(draw_clip, out, seed, clip) for clip in clips]):
                 done.result()
                 progress.advance(task)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process that draws died (out of memory?); the same command goes on from there, "
-                "with --workers 1 it takes the least memory"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _use_one_thread()
-
-
-def _end_with_parent() -> None:
-    # A parent that is killed cannot tell its workers to stop.
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    _use_one_thread()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
 
 
 @functools.lru_cache(2)  # with and without glasses; clips come subject by subject

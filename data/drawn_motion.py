@@ -8,11 +8,7 @@ domains that it was not trained on.
 """
 
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -20,7 +16,6 @@ import numpy as np
 import torch
 from rich.progress import track
 from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
 
 from .drawn_actions import ACTING, UNIT_NUMBERS, Acting, draw_actions
 from .errors import UserError
@@ -28,6 +23,7 @@ from .files import write_whole
 from .head import Head, load_head, sample_identity
 from .motion import CHIN_Y, EYES_X, EYES_Y, MOTION_SIZE, flow_to_maps
 from .raycast import Scene, orthographic_rays
+from .workers import one_thread, worker_pool
 
 BLOCK = 24  # pairs of one person
 VERSION = 1
@@ -122,33 +118,15 @@ def draw_motion(
     ]
     load_head()  # built once, before workers ask for it
     if workers == 1 or len(jobs) == 1:
-        with _one_thread():
+        with one_thread():
             blocks = [_block(job) for job in track(jobs, "drawing motion", transient=True)]
     else:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _use_one_thread) as pool:
+        with worker_pool(workers, torch.set_num_threads, 1) as pool:
             done = pool.map(_block, jobs)
             blocks = list(track(done, "drawing motion", total=len(jobs), transient=True))
     names = np.repeat([domain.name for _, domain, _, _ in jobs], BLOCK)
     maps, units, labels = (np.concatenate(parts)[:samples] for parts in zip(*blocks))
     return DrawnMotion(maps, units, labels, names[:samples])
-
-
-def _use_one_thread() -> None:
-    threadpool_limits(1)  # NumPy's products: with more threads their last bits differ
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    with threadpool_limits(1):
-        _use_one_thread()
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before[0])
-            cv2.setNumThreads(before[1])
 
 
 def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

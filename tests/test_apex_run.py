@@ -192,7 +192,7 @@ def test_fan_without_weights_is_one_line_with_workers_too(smic, tmp_path, monkey
 
 
 def test_a_worker_that_dies_is_one_line(smic, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(apex_run, "_start_process", _die)
+    monkeypatch.setattr(apex_run, "_start_worker", _die)
     assert run(arguments(smic, tmp_path, "--workers", "2")) == 2
     assert "error: a worker process died" in capsys.readouterr().err
 

@@ -1,0 +1,68 @@
+"""Processes that share a job's work: one thread each, quiet on Ctrl-C, gone with their parent."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+
+import cv2
+from threadpoolctl import threadpool_limits
+
+from .errors import UserError
+
+
+@contextmanager
+def worker_pool(
+    workers: int, start: Callable[..., object], *arguments: object
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes each call start(*arguments) first, on one thread.
+
+    Work that was not begun is dropped when the block ends early; UserError if a process dies.
+    """
+    # spawn: dlib, torch and OpenCV do not survive a fork with threads running.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, *arguments))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process died (out of memory?); the same command goes on from there, with "
+            "--workers 1 it takes the least memory"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What a worker process has, for work in this one: restored when the block ends."""
+    torch = sys.modules.get("torch")  # importing it takes seconds that not every job has
+    before = cv2.getNumThreads(), torch and torch.get_num_threads()
+    with threadpool_limits(1):  # NumPy's products: with more threads their last bits differ
+        cv2.setNumThreads(1)
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(before[0])
+            if torch:
+                torch.set_num_threads(before[1])
+
+
+def _start(start: Callable[..., object], *arguments: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threadpool_limits(1)
+    cv2.setNumThreads(1)
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed cannot tell its workers to stop.
+    parent_process().join()
+    os._exit(1)
