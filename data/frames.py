@@ -118,9 +118,9 @@ def read_image(path: Path | str, grey: bool = False) -> np.ndarray:
 
 def _is_cut_off(data: np.ndarray) -> bool:
     # OpenCV decodes what is there of a truncated JPEG or PNG and fills up with grey.
-    raw = data.tobytes()
-    if raw[:2] == b"\xff\xd8":
-        return b"\xff\xd9" not in raw[-64:]
-    if raw[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in raw[-64:]
+    start, end = data[:8].tobytes(), data[-64:].tobytes()
+    if start[:2] == b"\xff\xd8":
+        return b"\xff\xd9" not in end
+    if start == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in end
     return False

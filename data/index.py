@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .corpora import CLASSES, CORPORA, Corpus
@@ -142,6 +143,33 @@ def join_indexes(paths: Iterable[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     companions = [read_index(four_frames_path(path), companion=True) for path in paths]
     joined = pd.concat(tables, ignore_index=True)[COLUMNS]
     return joined, pd.concat(companions, ignore_index=True)[COLUMNS]
+
+
+def clip_frames(index: pd.DataFrame, four_frames: pd.DataFrame | None) -> list[list[dict]]:
+    """The rows of each clip of an index: its own, then those of its neighbouring frames.
+
+    Without a companion, or where it lacks a clip, the clip's own row is all there is.
+    """
+    neighbours: dict[tuple, list[dict]] = {}
+    if four_frames is not None:
+        for row in four_frames.to_dict("records"):
+            neighbours.setdefault((row["data"], row["subject"], row["clip"]), []).append(row)
+    return [
+        [row, *neighbours.get((row["data"], row["subject"], row["clip"]), [])[: len(NEIGHBOURS)]]
+        for row in index.to_dict("records")
+    ]
+
+
+def shared_rows(keys: list[list[Path]]) -> tuple[list[Path], np.ndarray]:
+    """Each path of the clips' frames once, and int64 (N, 5): a clip's frames in that list.
+
+    -1 where a clip has fewer neighbouring frames.
+    """
+    rows: dict[Path, int] = {}
+    slots = np.full((len(keys), 1 + len(NEIGHBOURS)), -1, np.int64)
+    for clip, paths in enumerate(keys):
+        slots[clip, : len(paths)] = [rows.setdefault(path, len(rows)) for path in paths]
+    return list(rows), slots
 
 
 def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .errors import UserError, warn
 from .frames import read_image
-from .index import NEIGHBOURS
+from .index import clip_frames, shared_rows
 
 MIN_SIDE = 16  # pixels; below that no face can be told from noise
 
@@ -50,22 +50,14 @@ def load_pictures(
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; --root names the one that holds the datasets")
-    key = ["data", "subject", "clip"]
-    neighbours: dict[tuple, list[str]] = {}
-    if four_frames is not None:
-        for row in four_frames[[*key, "apex_frame_path"]].itertuples(index=False):
-            neighbours.setdefault(tuple(row[:3]), []).append(row[3])
-    rows: dict[str, int] = {}
-    slots = np.full((len(index), 1 + len(NEIGHBOURS)), -1, np.int64)
-    for clip, values in enumerate(index[[*key, "apex_frame_path"]].itertuples(index=False)):
-        paths = [values[3], *neighbours.get(tuple(values[:3]), [])[: len(NEIGHBOURS)]]
-        slots[clip, : len(paths)] = [rows.setdefault(path, len(rows)) for path in paths]
+    frames = clip_frames(index, four_frames)
+    paths, slots = shared_rows([[root / row["apex_frame_path"] for row in rows] for rows in frames])
     alone = int((slots[:, 1:] < 0).all(axis=1).sum())
     if alone:
         warn(
             f"{alone} of {len(index)} clips have no neighbouring frames: their apex is all there is"
         )
-    return ClipPictures(index, _read_all([root / path for path in rows], size), torch.tensor(slots))
+    return ClipPictures(index, _read_all(paths, size), torch.tensor(slots))
 
 
 def _read_all(paths: list[Path], size: tuple[int, int]) -> Tensor:

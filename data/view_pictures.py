@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .errors import UserError, warn
 from .frames import read_image
+from .index import clip_frames, shared_rows
 from .pictures import resize
 from .views import SIZE, YAWS, view_folder, view_names
 
@@ -75,25 +76,15 @@ def _read_grey(path: Path) -> np.ndarray:
 
 
 def view_rows(
-    index: pd.DataFrame, four_frames: pd.DataFrame | None, slots: Tensor, root3d: Path, own: bool
+    index: pd.DataFrame, four_frames: pd.DataFrame | None, root3d: Path, own: bool
 ) -> tuple[list[Path], Tensor]:
-    """The view folders that clips need, each once, and which one each slot of a clip reads.
+    """The view folders that clips need, each once, and which one each frame of a clip reads.
 
-    slots: as in ClipPictures. own: neighbouring frames have views of their own, else they share
-    their apex's. Returns folders and int64 (N, 5), -1 where slots has it.
+    own: neighbouring frames have views of their own, else they share their apex's. Returns
+    folders and int64 (N, 5), -1 where a clip has fewer neighbouring frames.
     """
-    rows: dict[Path, int] = {}
-    out = torch.full_like(slots, -1)
-    neighbours: dict[tuple, list[Path]] = {}
-    if four_frames is not None and own:
-        for clip in four_frames.to_dict("records"):
-            key = (clip["data"], clip["subject"], clip["clip"])
-            neighbours.setdefault(key, []).append(view_folder(root3d, clip))
-    for n, clip in enumerate(index.to_dict("records")):
-        apex = view_folder(root3d, clip)
-        beside = neighbours.get((clip["data"], clip["subject"], clip["clip"]), [])
-        for slot in range(slots.shape[1]):
-            if slots[n, slot] >= 0:
-                folder = beside[slot - 1] if slot and own else apex
-                out[n, slot] = rows.setdefault(folder, len(rows))
-    return list(rows), out
+    frames = clip_frames(index, four_frames)
+    folders, slots = shared_rows(
+        [[view_folder(root3d, row if own else rows[0]) for row in rows] for rows in frames]
+    )
+    return folders, torch.from_numpy(slots)

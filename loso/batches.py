@@ -41,41 +41,39 @@ class Images:
 
         All streams of a sample get the same draw.
         """
-        streams, size = self.settings.streams, self.settings.image_size
+        size = self.settings.image_size
         jitter = self.settings.augment in ("full", "crop")
-        frames = views = None
-        if streams != "3d" or self.settings.views == 14:
-            frames = apply_geometry(self._frames(clips, slots), made, size)
+        frames, views = self._stored(clips, slots)
+        if frames is not None:
+            frames = apply_geometry(frames, made, size)
             frames = apply_colour(frames, made) if jitter else frames
-        if streams != "2d":
-            views = apply_geometry_to_views(self._views(clips, slots), made, size)
+        if views is not None:
+            views = apply_geometry_to_views(views, made, size)
             if jitter:
                 each = apply_colour(views.flatten(0, 1)[:, None], made.repeat(views.shape[1]))
                 views = each[:, 0].unflatten(0, views.shape[:2])
         return self._arrange(frames, views)
 
-    def test(self, clips: Tensor, slots: Tensor | None = None) -> Batch:
-        """The same without anything random: resized and centre-cropped. Apexes if no slots."""
-        slots = torch.zeros_like(clips) if slots is None else slots
+    def test(self, clips: Tensor) -> Batch:
+        """Apex frames without anything random: resized and centre-cropped."""
+        stored = self._stored(clips, torch.zeros_like(clips))
         size = self.settings.image_size
-        frames, views = None, None
-        if self.settings.streams != "3d" or self.settings.views == 14:
-            frames = centre_crop(self._frames(clips, slots), size)
-        if self.settings.streams != "2d":
-            views = centre_crop(self._views(clips, slots), size)
-        return self._arrange(frames, views)
+        return self._arrange(*(None if s is None else centre_crop(s, size) for s in stored))
 
     def run(self, network: nn.Module, batch: Batch) -> Tensor:
         """The network's output for a batch."""
         return network(*batch)
 
-    def _frames(self, clips: Tensor, slots: Tensor) -> Tensor:
-        rows = self.slots[clips, slots].to(self.pictures.device)
-        return to_float(self.pictures[rows].to(self.device))  # (B, 3, h, w)
+    def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Frames (B, 3, h, w) and views (B, 13, h, w), floats; None for what no stream reads."""
 
-    def _views(self, clips: Tensor, slots: Tensor) -> Tensor:
-        rows = self.view_slots[clips, slots].to(self.views.device)
-        return to_float(self.views[rows].to(self.device))  # (B, 13, h, w)
+        def read(pictures: Tensor, rows: Tensor) -> Tensor:
+            return to_float(pictures[rows[clips, slots].to(pictures.device)].to(self.device))
+
+        streams = self.settings.streams
+        with_frames = streams != "3d" or self.settings.views == 14
+        frames = read(self.pictures, self.slots) if with_frames else None
+        return frames, None if streams == "2d" else read(self.views, self.view_slots)
 
     def _arrange(self, frames: Tensor | None, views: Tensor | None) -> Batch:
         if views is not None:

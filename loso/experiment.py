@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import tyro
+from torch import Tensor, nn
 
 from data.corpora import CLASSES
 from data.errors import UserError, run_script, warn
@@ -19,7 +20,7 @@ from data.index import four_frames_path, read_index
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
 from data.view_pictures import check_views, load_views, view_rows
-from data.views import read_backend, view_folder
+from data.views import read_backend
 
 from .batches import Features, Images
 from .folds import Fold, choose_folds, glasses_only, make_folds
@@ -34,7 +35,7 @@ from .records import (
 )
 from .settings import Settings, resolve_device
 from .training import train_fold
-from .weights import build_network, read_weights
+from .weights import StateDict, build_network, read_weights
 
 # What may differ between two runs of one experiment: it changes no record.
 _FREE = {"subjects", "overwrite", "experiment", "result", "root", "root3d", "index", "device"}
@@ -58,8 +59,10 @@ def run_experiment(settings: Settings) -> None:
         index = glasses_only(index)
     folds = make_folds(index, settings.classes)
     chosen = choose_folds(folds, settings.subjects)
+    four_frames = _companion(settings)
+    views = None
     if settings.streams != "2d":
-        _require_views(settings, index)
+        views = _find_views(settings, index, four_frames)
     if settings.overwrite:
         for old in (*settings.folder.glob("fold_*.json"), settings.folder / "config.json"):
             old.unlink(missing_ok=True)
@@ -71,27 +74,37 @@ def run_experiment(settings: Settings) -> None:
         f"chosen, {len(chosen) - len(todo)} of them done before; on {_device_name(device)}"
     )
     if todo:
-        _run_folds(settings, index, todo, records, device, len(chosen))
+        _make_deterministic()
+        state = read_weights(settings)
+        network = build_network(settings, state)  # where it cannot be, no frame is read
+        pictures = _load(settings, index, four_frames, views)
+        source = _source(settings, pictures, network, device)
+        _run_folds(settings, state, pictures, source, todo, records, device, len(chosen))
     print(f"records in {settings.folder}; python get_result_log.py makes the tables")
+
+
+def _source(
+    settings: Settings, pictures: ClipPictures, network: nn.Module, device: torch.device
+) -> Images | Features:
+    """Where batches come from: kept features where the trunk is frozen, else pictures."""
+    source = Images(pictures, settings, device)
+    if not Features.fit(pictures, network, settings):
+        return source
+    frames = int((pictures.slots >= 0).sum())
+    print(f"the trunk is frozen: its features of {frames} frames are kept")
+    return Features(source, network)
 
 
 def _run_folds(
     settings: Settings,
-    index: pd.DataFrame,
+    state: StateDict | None,
+    pictures: ClipPictures,
+    source: Images | Features,
     todo: list[Fold],
     records: dict[str, dict],
     device: torch.device,
     total: int,
 ) -> None:
-    _make_deterministic()
-    state = read_weights(settings)
-    network = build_network(settings, state)
-    pictures = _load(settings, index)
-    source = Images(pictures, settings, device)
-    if Features.fit(pictures, network, settings):
-        frames = int((pictures.slots >= 0).sum())
-        print(f"the trunk is frozen: its features of {frames} frames are kept")
-        source = Features(source, network)
     with RunProgress(total, total - len(todo), settings.epochs) as progress:
         try:
             for fold in todo:
@@ -102,7 +115,7 @@ def _run_folds(
                 epochs = train_fold(
                     network, source, pictures, fold, settings, device, progress.epoch
                 )
-                record = _record(settings, index, fold, epochs, time.monotonic() - started)
+                record = _record(settings, pictures.index, fold, epochs, time.monotonic() - started)
                 write_json(record_path(settings.folder, fold.data_sub), record)
                 records[fold.data_sub] = record
                 progress.finish_fold(record, pooled_uf1(records.values()))
@@ -122,20 +135,13 @@ def _companion(settings: Settings) -> pd.DataFrame | None:
     return None
 
 
-def _load(settings: Settings, index: pd.DataFrame) -> ClipPictures:
-    four_frames = _companion(settings)
-    size = stored_size(settings.image_size, settings.augment)
-    pictures = load_pictures(index, four_frames, settings.root, size)
-    if settings.streams == "2d":
-        return pictures
-    own = settings.neighbour_views == "own"
-    folders, rows = view_rows(index, four_frames, pictures.slots, settings.root3d, own)
-    views = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
-    return dataclasses.replace(pictures, views=views, view_slots=rows)
+def _find_views(
+    settings: Settings, index: pd.DataFrame, four_frames: pd.DataFrame | None
+) -> tuple[list[Path], Tensor]:
+    """The folders of the views, and which one each frame reads.
 
-
-def _require_views(settings: Settings, index: pd.DataFrame) -> None:
-    """UserError, with the command that makes them, unless all views are there."""
+    UserError, with the command that makes them, unless all views are there.
+    """
     own = settings.neighbour_views == "own"
     command = (
         f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
@@ -145,11 +151,24 @@ def _require_views(settings: Settings, index: pd.DataFrame) -> None:
         raise UserError(f"no 3D views below {settings.root3d}; make them with: {command}")
     if not own:
         print("frames beside an apex are given the apex's views (--neighbour-views apex)")
-    four_frames = _companion(settings) if own else None
-    tables = [index] if four_frames is None else [index, four_frames]
-    rows = [row for table in tables for row in table.to_dict("records")]
-    folders = list(dict.fromkeys(view_folder(settings.root3d, row) for row in rows))
+    folders, rows = view_rows(index, four_frames, settings.root3d, own)
     check_views(folders, settings.root3d, command)
+    return folders, rows
+
+
+def _load(
+    settings: Settings,
+    index: pd.DataFrame,
+    four_frames: pd.DataFrame | None,
+    views: tuple[list[Path], Tensor] | None,
+) -> ClipPictures:
+    size = stored_size(settings.image_size, settings.augment)
+    pictures = load_pictures(index, four_frames, settings.root, size)
+    if views is None:
+        return pictures
+    folders, rows = views
+    kept = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
+    return dataclasses.replace(pictures, views=kept, view_slots=rows)
 
 
 def _free_memory() -> int:
@@ -183,11 +202,7 @@ def _claim_folder(
     path = settings.folder / "config.json"
     config = {
         "settings": {
-            name: list(value)
-            if isinstance(value, tuple)
-            else str(value)
-            if isinstance(value, Path)
-            else value
+            name: str(value) if isinstance(value, Path) else value
             for name, value in dataclasses.asdict(settings).items()
         },
         "clips": hashlib.sha256(index.to_csv(index=False).encode()).hexdigest(),

@@ -74,9 +74,9 @@ def record_predictions(record: dict, protocol: str) -> np.ndarray:
     last: the final epoch. best: the epoch with the highest UF1 on the held-out subject, the
     later of equals: optimistic, since it selects on the test subject.
     """
-    epochs = [np.argmax(epoch["scores"], axis=1) for epoch in record["epochs"]]
     if protocol == "last":
-        return epochs[-1]
+        return np.argmax(record["epochs"][-1]["scores"], axis=1)
+    epochs = [np.argmax(epoch["scores"], axis=1) for epoch in record["epochs"]]
     labels, classes = record_labels(record), len(record["classes"])
     uf1 = [scores(labels, predictions, classes).uf1 for predictions in epochs]
     return epochs[len(uf1) - 1 - int(np.argmax(uf1[::-1]))]

@@ -16,7 +16,7 @@ from .capsules import (
     capsule_lengths,
     margin_loss,
 )
-from .trunks import Trunk
+from .trunks import OneStream, Trunk
 
 KERNELS = (9, 5, 3)  # the paper's, then the smaller ones that smaller images need
 CHANNELS = 256
@@ -90,7 +90,7 @@ def to_capsule_channels(trunk: Trunk) -> nn.Module:
     return nn.Conv2d(trunk.channels, CHANNELS, 1)
 
 
-class MECapsuleNet(CapsuleHead):
+class MECapsuleNet(OneStream, CapsuleHead):
     """One stream: trunk -> capsule head.
 
     The picture is the apex frame, or several pictures stacked along channels (3D views).
@@ -103,19 +103,6 @@ class MECapsuleNet(CapsuleHead):
         self.adapt = to_capsule_channels(trunk)
         self.sizes = f"image {len(trunk.mean)}x{image_size}x{image_size} -> {self.sizes}"
 
-    @property
-    def trunks(self) -> tuple[Trunk, ...]:
-        """The one trunk."""
-        return (self.conv,)
-
-    def features(self, images: Tensor) -> tuple[Tensor]:
-        """(B, 3, 224, 224) RGB in [0, 1] -> one map (B, 256, 28, 28)."""
-        return (self.conv(images),)
-
     def head(self, features: Tensor) -> Tensor:
         """(B, 256, 28, 28) -> class scores (B, classes)."""
         return self.classify(self.adapt(features))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
-        return self.head(*self.features(images))

@@ -68,6 +68,25 @@ class Trunk(nn.Module):
         return self
 
 
+class OneStream:
+    """What networks with one trunk, `conv`, and a `head` have in common."""
+
+    conv: Trunk
+
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The one trunk."""
+        return (self.conv,)
+
+    def features(self, images: Tensor) -> tuple[Tensor]:
+        """(B, 3 x pictures, S, S) RGB in [0, 1] -> the trunk's feature map."""
+        return (self.conv(images),)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3 x pictures, S, S) RGB in [0, 1] -> what `head` makes of the feature map."""
+        return self.head(*self.features(images))
+
+
 def build_trunk(name: str, pictures: int = 1) -> Trunk:
     """A trunk with random weights, for `pictures` RGB pictures stacked along channels.
 

@@ -39,14 +39,12 @@ def test_coordinate_attention_equals_golden():
 
 
 @pytest.mark.parametrize("name", TRUNKS)
-def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name):
+def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
     torch.manual_seed(0)
-    plain, wide = build_trunk(name).eval(), build_trunk(name, pictures=13).eval()
-    state = plain.model.state_dict()
-    torch.save(state, path := Path(f"/tmp/{name}-{torch.initial_seed()}.pth"))
+    plain, path = build_trunk(name).eval(), tmp_path / "plain.pth"
+    torch.save(plain.model.state_dict(), path)
     settings = Settings(trunk=name, weights=str(path), streams="3d", image_size=97)
     wide = build_network(settings, read_weights(settings)).conv.eval()
-    path.unlink()
     image = torch.rand(1, 3, 97, 97)
     with torch.no_grad():
         expected, out = plain(image), wide(image.repeat(1, 13, 1, 1))
@@ -115,9 +113,10 @@ def root3d(tiny, tmp_path_factory):
 def test_views_are_read_once_in_order_of_the_yaw(tiny, root3d, tmp_path, capsys):
     index = read_index(tiny / "index/smic_apex.csv")
     four = read_index(tiny / "index/smic_four_frames.csv", companion=True)
-    pictures = load_pictures(index, four, tiny, (97, 97))
-    folders, rows = view_rows(index, four, pictures.slots, root3d, own=True)
+    slots = load_pictures(index, four, tiny, (97, 97)).slots
+    folders, rows = view_rows(index, four, root3d, own=True)
     assert len(folders) == len(index) * 5
+    assert ((rows >= 0) == (slots >= 0)).all()
     in_memory = load_views(folders, (97, 97), 10**9, tmp_path / "v.u8")
     mapped = load_views(folders, (97, 97), 10, tmp_path / "v.u8")
     printed = capsys.readouterr().out
@@ -128,7 +127,7 @@ def test_views_are_read_once_in_order_of_the_yaw(tiny, root3d, tmp_path, capsys)
     first = in_memory[rows[0, 0]].float().flatten(1)  # (13, pixels)
     places = [int((view.view(97, 97) > 150).float().sum(0).argmax()) for view in first]
     assert places == sorted(places) and places[0] < places[-1]
-    shared, rows = view_rows(index, four, pictures.slots, root3d, own=False)
+    shared, rows = view_rows(index, four, root3d, own=False)
     assert len(shared) == len(index)
     assert (rows == rows[:, :1]).all()
 
