@@ -24,6 +24,11 @@ CACHE_LIMIT = 2 * 2**30  # bytes of frozen features that are kept
 Batch = tuple[Tensor, ...]
 
 
+def memory_layout(device: torch.device) -> torch.memory_format:
+    """How pictures and filters lie in memory: channels last, but for MPS, which is untried."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 class Images:
     """Batches for a network that reads pictures: augmented on the device."""
 
@@ -84,7 +89,7 @@ class Images:
             batch = (frames, views)
         else:
             batch = (views if frames is None else torch.cat([frames, views], dim=1),)
-        layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        layout = memory_layout(self.device)
         return tuple(stream.contiguous(memory_format=layout) for stream in batch)
 
 

@@ -12,7 +12,7 @@ from data.pictures import ClipPictures
 from data.sampling import sample_epoch
 from data.transforms import Draw, draw
 
-from .batches import Features, Images
+from .batches import Features, Images, memory_layout
 from .folds import Fold
 from .settings import Settings
 
@@ -36,9 +36,7 @@ def train_fold(
     seed = fold.seed(settings.seed)
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
-    network = network.to(device)
-    if device.type == "cuda":
-        network = network.to(memory_format=torch.channels_last)
+    network = network.to(device, memory_format=memory_layout(device))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=settings.lr)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, LR_DECAY)
