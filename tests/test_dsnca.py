@@ -54,9 +54,9 @@ def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
 def networks():
     for fusion in FUSIONS:
         lite = (build_trunk("efficientnet_lite0"), build_trunk("efficientnet_lite0", 13))
-        yield pytest.param(DSNCA(*lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
+        yield pytest.param(DSNCA(lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
     residual = (build_trunk("resnet18"), build_trunk("resnet18", 13))
-    yield pytest.param(DSNCA(*residual, 97, 5), (3, 39), id="dual-resnet18-5")
+    yield pytest.param(DSNCA(residual, 97, 5), (3, 39), id="dual-resnet18-5")
     for views in (13, 14):
         trunk = build_trunk("efficientnet_lite0", views)
         yield pytest.param(MECapsuleNet(trunk, 97), (3 * views,), id=f"3d-{views}")
@@ -86,7 +86,7 @@ def test_each_ablation_overfits_one_batch(network, channels):
 
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="no fusion 'product'"):
-        DSNCA(build_trunk("resnet18"), build_trunk("resnet18", 13), 97, 3, "product")
+        DSNCA([build_trunk("resnet18"), build_trunk("resnet18", 13)], 97, 3, "product")
 
 
 def write_views(folder: Path, label: int, names=None, side: int = 224) -> None:
