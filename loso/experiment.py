@@ -13,7 +13,7 @@ from .inputs import Inputs, find_inputs
 from .progress import RunProgress
 from .records import pooled_uf1, read_records, record_path, write_json
 from .runners import FoldResult, load_runner, run_fold
-from .saved import save_network, weights_path
+from .saved import check_start, save_network, weights_path
 from .settings import Settings, resolve_device
 
 
@@ -33,6 +33,7 @@ def run_experiment(settings: Settings) -> None:
     inputs = find_inputs(settings)
     folds = make_folds(inputs.index, settings.classes)
     chosen = choose_folds(folds, settings.subjects)
+    check_start(settings, [fold.data_sub for fold in folds])
     if settings.overwrite:
         _clear(settings)
     claim_folder(settings, inputs, folds, device)

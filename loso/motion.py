@@ -1,25 +1,26 @@
-"""Motion in the protocol: drawn weights, one clip's prediction, a fold adapted or not at all."""
+"""Motion in the protocol: drawn weights, predictions, a fold adapted or not at all."""
 
 import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional as F
 
 from data.errors import UserError
-from data.landmarks import LandmarkFinder
-from data.motion import MOTION_SIZE, clip_motion
-from models.motion import UNITS, MotionKind, MotionNet, build_motion, standardise, vary
+from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
 
 from .folds import Fold
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 DRAWN_WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "motion_drawn.safetensors"
 STRENGTH = 1e-3  # C of a fold's logistic regression
@@ -91,18 +92,6 @@ def predict_maps(net: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return net.scores(output).numpy(), net.unit_scores(output).numpy()
 
 
-def predict_clip(
-    net: MotionNet, onset: np.ndarray, apex: np.ndarray, finder: LandmarkFinder, where: str = "clip"
-) -> tuple[np.ndarray, dict[int, float]]:
-    """Onset and apex, uint8 (H, W, 3) RGB -> class and action-unit probabilities, (3,) and a dict.
-
-    UserError as clip_motion: equal pictures, other shapes, no face.
-    """
-    made = clip_motion(onset, apex, finder, MOTION_SIZE, where=where)
-    scores, units = predict_maps(net, made[None])
-    return scores[0], dict(zip(UNITS, units[0].round(4).tolist()))
-
-
 def linear_basis(maps: np.ndarray) -> np.ndarray:
     """Maps (N, 3, S, S) -> axes (min(N, 3 S²), 3 S²) that their standardised pixels span.
 
@@ -160,7 +149,9 @@ def motion_epochs(
 
 def _regression(
     x: np.ndarray, labels: np.ndarray, fold: Fold
-) -> tuple[list[dict], LogisticRegression]:
+) -> tuple[list[dict], "LogisticRegression"]:
+    from sklearn.linear_model import LogisticRegression  # predict.py needs none of its second
+
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
     model.fit(x[fold.train], labels[fold.train])
     train_loss = _loss(model.predict_proba(x[fold.train]), labels[fold.train])

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -17,7 +16,6 @@ from .folds import Fold
 from .inputs import Inputs, load_inputs
 from .motion import linear_basis, linear_epochs, load_start, motion_epochs
 from .records import FORMAT
-from .saved import check_start
 from .settings import Settings
 from .training import train_fold
 from .weights import build_network, read_weights
@@ -43,9 +41,6 @@ class FoldResult:
 
 def load_runner(settings: Settings, inputs: Inputs, device: torch.device) -> Runner:
     """Load what an experiment's folds share; UserError before any frame is read."""
-    if Path(settings.first_weights).suffix == ".safetensors":
-        subjects = sorted(inputs.index["data_sub"].unique())
-        check_start(Path(settings.first_weights), settings, subjects)
     kind = MotionRunner if settings.streams == "motion" else PictureRunner
     return kind(settings, inputs, device)
 

@@ -92,12 +92,13 @@ def read_network(path: Path) -> SavedNetwork:
     )
 
 
-def check_start(path: Path, settings: Settings, subjects: list[str]) -> None:
-    """UserError if a file of --save-weights cannot start an experiment on `subjects`.
+def check_start(settings: Settings, subjects: list[str]) -> None:
+    """UserError if --weights is a file of --save-weights that cannot start this experiment.
 
-    It is of another network, or it was trained on a subject that a fold would hold out.
+    It is of another network, or it was trained on one of the subjects that folds hold out.
     """
-    facts = read_facts(path)
+    path = Path(settings.first_weights)
+    facts = read_facts(path) if path.suffix == ".safetensors" and path.is_file() else None
     if facts is None:
         return
     now = settings.facts()

@@ -25,9 +25,9 @@ from loso.motion import (
     linear_epochs,
     load_drawn,
     motion_epochs,
-    predict_clip,
     predict_maps,
 )
+from loso.predict import Classifier, ClipPictures, predict
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
@@ -127,12 +127,14 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
     finder = load_landmark_finder("dlib")
     points = finder(face)
     apex = moved(face, points[list(places)], shifts, sigma=9)
-    probabilities, units = predict_clip(load_drawn(kind), face, apex, finder)
-    assert probabilities.argmax() == label
-    assert units[unit] > 0.5
-    assert set(units) == set(UNITS)
+    classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
+    cpu = torch.device("cpu")
+    found = predict(classifier, ClipPictures(apex, 1, face, 0), finder, None, cpu, "clip")
+    assert found.label == ("negative", "positive", "surprise")[label]
+    assert found.units[unit] > 0.5
+    assert set(found.units) == set(UNITS)
     with pytest.raises(UserError, match="there is no motion"):
-        predict_clip(load_drawn(kind), face, face, finder)
+        predict(classifier, ClipPictures(face, 0, face, 0), finder, None, cpu, "clip")
 
 
 def test_wrong_weights_are_one_line(tmp_path):
