@@ -13,13 +13,13 @@ from torch import Tensor
 from data.errors import UserError, warn
 from data.index import four_frames_path, read_index
 from data.landmarks import choose_finder, load_landmark_finder
-from data.motion import motion_maps
+from data.motion_maps import motion_maps
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
 from data.view_pictures import check_views, load_views, view_rows
 from data.views import read_backend
 
-from .folds import glasses_only
+from .folds import by_glasses
 from .settings import Settings
 
 
@@ -51,8 +51,8 @@ def find_inputs(settings: Settings) -> Inputs:
     UserError for a wrong index, or with the command that makes them where views are missing.
     """
     index = read_index(settings.index_file, settings.classes)
-    if settings.glasses_only:
-        index = glasses_only(index)
+    if settings.glasses_only or settings.without_glasses:
+        index = by_glasses(index, settings.glasses_only)
     inputs = Inputs(index)
     if settings.pictures != "motion":
         inputs = dataclasses.replace(inputs, four_frames=_companion(settings))

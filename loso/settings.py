@@ -23,6 +23,8 @@ class Settings:
     """3 (negative, positive, surprise), or 5 (CASME II alone)."""
     glasses_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Only the subjects who wear glasses."""
+    without_glasses: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Only the subjects who wear none."""
     index: Path | None = None
     """Index of the clips; data/<dataset>_apex.csv if not given."""
     root: Path = Path("datasets")
@@ -95,6 +97,8 @@ class Settings:
             raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
         if self.freeze == "trunk" and self.first_weights == "none":
             raise UserError("--freeze trunk with --weights none would never train the trunk")
+        if self.glasses_only and self.without_glasses:
+            raise UserError("--glasses-only and --without-glasses leave nobody")
         if self.classes == 5 and self.dataset != "casme2":
             raise UserError("--classes 5 goes with --dataset casme2")
         if self.weights == "package" and self.trunk != "efficientnet_lite0":
@@ -191,6 +195,7 @@ class Settings:
             self.dataset,
             "5" * (self.classes == 5),
             "glasses" * self.glasses_only,
+            "no_glasses" * self.without_glasses,
             {"2d": "", "3d": "3d", "dual": "dual_3d", "motion": ""}[self.pictures],
             "motion" * self.reads_motion,
             self._motion_way() if self.streams == "motion" else "",
