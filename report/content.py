@@ -27,8 +27,8 @@ def page_content(
     """Everything that the page shows; see write_page. Pictures are kept once, by number."""
     pictures: dict = {}
     experiments = [
-        _experiment(result / name, log[log["experiment"] == name], expected[name], thumbnails, pictures)
-        for name in summary["experiment"].unique()
+        _experiment(result / name, clips, expected[name], thumbnails, pictures)
+        for name, clips in log.groupby("experiment")
     ]
     return {
         "note": BEST_NOTE,

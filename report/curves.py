@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 from .figures import BLUE, GREY, VERMILLION, Format, save_figure
 from .history import History, read_history
@@ -16,19 +18,25 @@ def write_curves(folder: Path, form: Format) -> Path:
     Left: training and held-out loss. Right: running UF1. Folds are thin, pooled is thick;
     `last` is the end of the pooled curve, `best` takes each fold where it scored highest.
     """
-    history = read_history(folder)
+    path = folder / f"curves.{form}"
+    save_figure(draw_curves(read_history(folder)), path)
+    return path
+
+
+def draw_curves(history: History) -> Figure:
+    """The two panels of write_curves."""
     figure, (loss, uf1) = plt.subplots(1, 2, figsize=(7.8, 3.3), layout="constrained")
     _draw_loss(loss, history)
     _draw_uf1(uf1, history)
     for axes in (loss, uf1):
         axes.set_xlabel("epoch")
         first, final = history.epochs[[0, -1]]
-        pad = 0.03 * max(final - first, 10)
+        pad = 0.03 * (final - first) or 1
         axes.set_xlim(first - pad, final + pad)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    path = folder / f"curves.{form}"
-    save_figure(figure, path)
-    return path
+        if first == final:
+            axes.set_xticks([first])
+    return figure
 
 
 def _draw_loss(axes: Axes, history: History) -> None:
@@ -79,6 +87,11 @@ def _lines(
     axes: Axes, epochs: np.ndarray, folds: np.ndarray, pooled: np.ndarray, colour: str,
     dashes: str, name: str,
 ) -> None:  # fmt: skip
-    point = "." if len(epochs) == 1 else ""  # a line of one epoch would not be seen
-    axes.plot(epochs, folds.T, color=colour, lw=0.6, alpha=0.35, marker=point)
-    axes.plot(epochs, pooled, dashes, color=colour, lw=2.2, marker=point, label=name)
+    alone = len(epochs) == 1  # a line of one epoch would not be seen
+    alpha = float(np.clip(3 / len(folds), 0.1, 0.35))  # many folds do not cover the pooled line
+    axes.plot(epochs, folds.T, color=colour, lw=0.6, alpha=alpha, marker="." if alone else "")
+    edge = [Stroke(linewidth=4.2, foreground="white"), Normal()]
+    axes.plot(
+        epochs, pooled, dashes, color=colour, lw=2.2, marker="s" if alone else "", label=name,
+        path_effects=edge if dashes == "-" else None,
+    )  # fmt: skip

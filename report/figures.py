@@ -1,4 +1,4 @@
-"""How figures look and how they are written: colours that the colour-blind tell apart, PDF for papers."""
+"""How figures look and are written: colours the colour-blind tell apart, PDF for papers."""
 
 from pathlib import Path
 from typing import Literal

@@ -26,6 +26,7 @@ class History:
     epoch; best_uf1: UF1 with every fold taken there.
     """
 
+    experiment: str
     records: list[dict]
     epochs: np.ndarray
     train_loss: np.ndarray
@@ -34,11 +35,6 @@ class History:
     pooled_uf1: np.ndarray
     best: np.ndarray
     best_uf1: float
-
-    @property
-    def experiment(self) -> str:
-        """The experiment's name."""
-        return self.records[0]["experiment"]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,6 +70,7 @@ def read_history(folder: Path) -> History:
     best = np.array([chosen_epoch(record, "best") for record in records])
     at_best = np.concatenate([rows[i] for rows, i in zip(predictions, best)])
     return History(
+        experiment=folder.name,
         records=records,
         epochs=np.array(epochs),
         train_loss=_losses(records, "train_loss"),

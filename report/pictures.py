@@ -1,6 +1,7 @@
 """Pictures of clips for the page, and whose faces may go there."""
 
 import base64
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +78,9 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
 
     def add(title: str, paths: list[Path], height: int) -> None:
         try:
-            images = [_fit(read_image(path), height) for path in paths]
+            pictures.append(_encode(title, tuple(paths), height))
         except UserError as error:
             faults.append(str(error))
-            return
-        image = np.concatenate(images, axis=1)
-        uri = _data_uri(image)
-        pictures.append(Picture(title, uri, image.shape[1], image.shape[0]))
 
     root = Path(settings["root"])
     for frame in ("onset", "apex"):
@@ -102,15 +99,19 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
     return pictures
 
 
+@functools.cache  # experiments share their clips
+def _encode(title: str, paths: tuple[Path, ...], height: int) -> Picture:
+    """Image files side by side, each shrunk to a height, as WebP."""
+    image = np.concatenate([_fit(read_image(path), height) for path in paths], axis=1)
+    done, coded = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 75])
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode a picture of shape {image.shape} as WebP")
+    uri = "data:image/webp;base64," + base64.b64encode(coded.tobytes()).decode()
+    return Picture(title, uri, image.shape[1], image.shape[0])
+
+
 def _fit(image: np.ndarray, height: int) -> np.ndarray:
     """Shrink an RGB image to a height; with 0, a panel to its width. None is enlarged."""
     scale = min(1.0, height / image.shape[0] if height else PANEL_WIDTH / image.shape[1])
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _data_uri(image: np.ndarray) -> str:
-    done, coded = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 75])
-    if not done:
-        raise RuntimeError(f"OpenCV could not encode a picture of shape {image.shape} as WebP")
-    return "data:image/webp;base64," + base64.b64encode(coded.tobytes()).decode()

@@ -25,7 +25,7 @@ function lineChart({ title, description, x, lines, levels = [], marks = [], mome
 
   function draw(width) {
     const height = Math.round(Math.min(300, Math.max(200, 0.58 * width)));
-    const edge = { left: 36, right: 12, top: 10, bottom: 32 };
+    const edge = { left: 36, right: 12, top: 10, bottom: 38 };
     const span = Math.max(x[x.length - 1] - x[0], 1);
     const px = (value) =>
       x.length === 1 ? (width + edge.left) / 2 : edge.left + ((value - x[0]) / span) * (width - edge.left - edge.right);
@@ -38,9 +38,9 @@ function lineChart({ title, description, x, lines, levels = [], marks = [], mome
       );
     }
     for (const tick of ticks(x[0], x[x.length - 1], width < 420 ? 5 : 8).filter(Number.isInteger)) {
-      picture.append(svg("text", { class: "tick", x: px(tick), y: height - 14, "text-anchor": "middle" }, String(tick)));
+      picture.append(svg("text", { class: "tick", x: px(tick), y: height - 20, "text-anchor": "middle" }, String(tick)));
     }
-    picture.append(svg("text", { class: "tick", x: width - edge.right, y: height - 1, "text-anchor": "end" }, "epoch"));
+    picture.append(svg("text", { class: "tick", x: width - edge.right, y: height - 4, "text-anchor": "end" }, "epoch"));
     moments.forEach((moment, i) => {
       const right = px(moment.x) > width / 2;
       picture.append(
@@ -97,9 +97,9 @@ function swatch(kind) {
   return svg("svg", at, svg("path", { class: `line ${kind}`, d: "M1 5H25" }));
 }
 
-function symbol(kind, x, y) {
-  if (kind.includes("last")) return svg("circle", { class: kind, cx: x, cy: y, r: 5.5 });
-  return svg("path", { class: kind, d: `M${x} ${y - 4.5}l4.5 4.5l-4.5 4.5l-4.5 -4.5z` });
+function symbol(kind, x, y, r = 4.5) {
+  if (kind.includes("last")) return svg("circle", { class: kind, cx: x, cy: y, r: r + 0.5 });
+  return svg("path", { class: kind, d: `M${x} ${y - r}l${r} ${r}l-${r} ${r}l-${r} -${r}z` });
 }
 
 // Round numbers between two values, about `count` of them.
@@ -120,7 +120,7 @@ function intervals(last, best) {
   for (const [score, kind, y] of [[last, "mark last", 8], [best, "mark best", 19]]) {
     picture.append(
       svg("line", { class: `interval ${kind}`, x1: px(score.uf1_low), x2: px(score.uf1_high), y1: y, y2: y }),
-      symbol(kind, px(score.uf1), y),
+      symbol(kind, px(score.uf1), y, 3.5),
     );
   }
   return picture;

@@ -18,8 +18,11 @@ function scoreRows() {
 
 const scores = scoreRows();
 const byName = new Map(data.experiments.map((experiment) => [experiment.name, experiment]));
-// A dataset that is an experiment's only one says what `full` has said.
-const only = (row) => row.data === "full" || scores.filter((other) => other.experiment === row.experiment).length > 2;
+const address = (name) => `#${new URLSearchParams({ experiment: name })}`;
+const datasetsOf = (row) => Object.keys(byName.get(row.experiment).confusion).slice(1); // the first is full
+const shown = (row) => (datasetsOf(row).length > 1 ? row.data : datasetsOf(row)[0]);
+// A name may break at its underscores.
+const breakable = (name) => name.split("_").flatMap((part, i) => (i ? ["_", el("wbr"), part] : [part]));
 
 function withInterval(score, name) {
   const [low, high] = [score[`${name}_low`], score[`${name}_high`]].map((value) => value.toFixed(2));
@@ -36,7 +39,7 @@ const scoreColumns = [
   { label: "accuracy best †", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => number(r.best.accuracy) },
   {
     label: "† adds", numeric: true, kind: "best", value: (r) => r.best.uf1 - r.last.uf1,
-    show: (r) => `${r.best.uf1 < r.last.uf1 ? "−" : "+"}${Math.abs(r.best.uf1 - r.last.uf1).toFixed(3)}`,
+    show: (r) => (r.best.uf1 < r.last.uf1 ? "" : "+") + number(r.best.uf1 - r.last.uf1),
   },
 ];
 
@@ -52,27 +55,26 @@ const sizeColumns = [
 ];
 
 function showCompare() {
-  const rows = scores.filter(only);
-  const datasets = [...new Set(rows.map((row) => row.data))].filter((name) => name !== "full").sort();
-  const options = [["all clips", (row) => row.data === "full"]];
-  options.push(...datasets.map((name) => [name, (row) => row.data === name || alone(row, name)]));
-  if (datasets.length) options.push(["every row", () => true]);
+  const rows = scores.filter((row) => row.data === "full" || datasetsOf(row).length > 1);
+  const datasets = [...new Set(data.summary.data)].filter((name) => name !== "full").sort();
+  const options = [
+    ["whole experiments", (row) => row.data === "full"],
+    ...datasets.map((name) => [name, (row) => shown(row) === name]),
+    ["every row", () => true],
+  ];
   const name = {
     label: "experiment", value: (r) => r.experiment,
-    show: (r) => el("a", { href: `#experiment=${encodeURIComponent(r.experiment)}` }, r.experiment),
+    show: (r) => el("a", { href: address(r.experiment) }, ...breakable(r.experiment)),
   };
   const table = sortableTable({
     caption: "Scores of every experiment, with 95% intervals (bootstrap over subjects)", noun: "row", rows,
-    columns: [name, { label: "data", value: (r) => r.data }, ...sizeColumns, ...scoreColumns],
+    columns: [name, { label: "data", value: shown }, ...sizeColumns, ...scoreColumns],
     text: (r) => `${r.experiment} ${r.data}`,
-    filters: datasets.length ? [{ label: "Data", options }] : [],
+    filters: datasets.length > 1 ? [{ label: "Data", options }] : [],
     sort: [4, -1],
   });
   document.getElementById("compare").replaceChildren(table.element);
 }
-
-// Whether a row of all clips is of one dataset only: this one.
-const alone = (row, name) => row.data === "full" && Object.keys(byName.get(row.experiment).confusion).join() === `full,${name}`;
 
 function showExperiment(experiment) {
   picker.value = experiment.name;
@@ -158,7 +160,8 @@ function curveCharts(experiment, fold) {
   const chosen = fold || curves;
   const x = curves.epochs;
   const end = x.length - 1;
-  const thin = (name, kind) => folds.map((other) => ({ values: other[name], kind: `${kind} thin` }));
+  const faint = folds.length > 20 ? "thin faint" : "thin";
+  const thin = (name, kind) => folds.map((other) => ({ values: other[name], kind: `${kind} ${faint}` }));
   const what = fold ? fold.name : "pooled over folds";
   const trained = chosen.train_loss.some((value) => value !== null);
   const loss = lineChart({
@@ -222,24 +225,23 @@ function clipSection(experiment) {
   const rows = clips.clip.map((clip, i) => {
     const final = clips.scores[i][clips.scores[i].length - 1];
     const row = { i, clip, data: clips.data[i], fold: folds[clips.fold[i]].name, label: clips.label[i], last: clips.last[i], best: clips.best[i] };
-    // How much more the network gave its choice than the true class, else the next class.
-    const others = final.filter((_, k) => k !== row.last);
-    row.margin = (final[row.last] - (row.last === row.label ? Math.max(...others) : final[row.label])) / 1000;
     row.wrong = row.last !== row.label;
+    row.margin = (final[row.label] - Math.max(...final.filter((_, k) => k !== row.label))) / 1000;
+    row.order = row.margin - (row.wrong ? 1e-6 : 0); // a tie that was told wrong is wrong
     return row;
   });
-  rows.sort((a, b) => b.wrong - a.wrong || b.margin - a.margin);
   const told = (row, protocol) => el("span", {}, verdict(row[protocol] === row.label), ` ${classes[row[protocol]]}`);
   const label = (k) => [classes[k], (row) => row.label === k];
   const table = sortableTable({
-    caption: "Every held-out clip, wrong predictions first, the surest of them on top", noun: "clip", rows,
+    caption: "Every held-out clip. Margin: score of the true class minus the highest other, after the last epoch; below zero is wrong, and the surest mistakes come first.",
+    noun: "clip", rows, sort: [4, 1],
     text: (r) => `${r.clip} ${r.fold} ${classes[r.label]}`,
     columns: [
       { label: "clip", value: (r) => r.clip, show: (r) => el("button", { type: "button", class: "open", click: () => openClip(experiment, table.rows(), table.rows().indexOf(r)) }, r.clip) },
       { label: "subject", value: (r) => r.fold },
       { label: "true", value: (r) => classes[r.label] },
       { label: "last", kind: "headline", value: (r) => classes[r.last], show: (r) => told(r, "last") },
-      { label: "margin", numeric: true, value: (r) => (r.wrong ? -r.margin : r.margin), show: (r) => number(r.margin) },
+      { label: "margin", numeric: true, value: (r) => r.order, show: (r) => number(r.margin) },
       { label: "best †", kind: "best", value: (r) => classes[r.best], show: (r) => told(r, "best") },
     ],
     filters: [
@@ -250,7 +252,8 @@ function clipSection(experiment) {
   return el("div", { id: "clips" }, el("h4", {}, "Clips"), table.element);
 }
 
-function openClip(experiment, rows, at) {
+// by: the step that led here, whose button keeps the focus.
+function openClip(experiment, rows, at, by = 0) {
   const { clips, classes, folds, curves } = experiment;
   const { i } = rows[at];
   const fold = folds[clips.fold[i]];
@@ -268,10 +271,11 @@ function openClip(experiment, rows, at) {
   const pictures = clips.pictures[i].map((k) => data.pictures[k]).map(({ title, src, width, height }) =>
     el("figure", {}, el("img", { src, width, height, alt: `${title} of clip ${name}` }), el("figcaption", {}, title)),
   );
-  const step = (by, text) => el("button", { type: "button", disabled: rows[at + by] ? null : "", click: () => openClip(experiment, rows, at + by) }, text);
+  const step = (to, text, label) => el("button", { type: "button", "aria-label": label, disabled: rows[at + to] ? null : "", click: () => openClip(experiment, rows, at + to, to) }, text);
+  const steps = { "-1": step(-1, "← Prev", "Previous clip"), 1: step(1, "Next →", "Next clip") };
   const close = el("button", { type: "button", class: "close", click: () => dialog.close() }, "Close");
   dialog.replaceChildren(
-    el("div", { class: "bar" }, step(-1, "← Previous"), step(1, "Next →"), el("span", { class: "count" }, `${at + 1} of ${rows.length}`), close),
+    el("div", { class: "bar" }, steps[-1], steps[1], el("span", { class: "count" }, `${at + 1} of ${rows.length}`), close),
     el("h2", { id: "clip-title" }, name),
     el(
       "dl", { class: "told" },
@@ -285,18 +289,18 @@ function openClip(experiment, rows, at) {
   );
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
-  close.focus();
+  (rows[at + by] && steps[by] || close).focus();
 }
 
 function route(event) {
-  const wanted = decodeURIComponent(location.hash.match(/^#experiment=(.*)$/)?.[1] || "");
+  const wanted = new URLSearchParams(location.hash.slice(1)).get("experiment");
   showExperiment(byName.get(wanted) || data.experiments[0]);
   if (event && byName.has(wanted)) document.getElementById("detail-title").focus();
 }
 
 picker.append(...data.experiments.map(({ name }) => el("option", {}, name)));
 picker.addEventListener("change", () => {
-  history.replaceState(null, "", `#experiment=${encodeURIComponent(picker.value)}`);
+  history.replaceState(null, "", address(picker.value));
   showExperiment(byName.get(picker.value));
 });
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it

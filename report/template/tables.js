@@ -10,7 +10,8 @@ function el(tag, attributes, ...children) {
   return node;
 }
 
-const number = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
+const minus = (text) => text.replace("-", "−");
+const number = (value, digits = 3) => (value === null ? "–" : minus(value.toFixed(digits)));
 const percent = (value) => `${Math.round(100 * value)}%`;
 
 // columns: {label, value(row), show(row) if it differs, numeric, kind: a class for the cells}.
@@ -64,7 +65,7 @@ function sortableTable({ caption, noun, columns, rows, text, filters = [], sort 
   function line(row) {
     const cells = columns.map((column, i) => {
       const content = column.show ? column.show(row) : String(column.value(row));
-      const attributes = { class: column.kind, "data-label": column.label };
+      const attributes = { class: [column.kind, column.numeric ? "number" : ""].join(" ").trim() || null, "data-label": column.label };
       if (i === 0) return el("th", { ...attributes, scope: "row", role: "rowheader" }, content);
       return el("td", { ...attributes, role: "cell" }, content);
     });
@@ -81,7 +82,7 @@ function sortableTable({ caption, noun, columns, rows, text, filters = [], sort 
   const tools = el(
     "div",
     { class: "tools" },
-    el("label", {}, `Search ${noun}s `, search),
+    rows.length > 1 ? el("label", {}, `Search ${noun}s `, search) : null,
     ...selects.map((select, i) => el("label", {}, `${filters[i].label} `, select)),
     status,
   );
@@ -98,7 +99,7 @@ function compare(a, b, direction) {
 
 // Counts [true][predicted], coloured by their share of the true class.
 function confusionTable(caption, classes, counts) {
-  const head = el("tr", {}, el("td", {}, "true ↓ told →"), ...classes.map((name) => el("th", { scope: "col" }, name)));
+  const head = el("tr", {}, el("td", {}, "true ↓ predicted →"), ...classes.map((name) => el("th", { scope: "col" }, name)));
   const lines = classes.map((name, i) => {
     const total = counts[i].reduce((sum, count) => sum + count, 0);
     const cells = counts[i].map((count, j) => {
@@ -109,6 +110,8 @@ function confusionTable(caption, classes, counts) {
     });
     return el("tr", {}, el("th", { scope: "row" }, name), ...cells);
   });
-  return el("table", { class: "confusion" }, el("caption", {}, ...caption), el("thead", {}, head), el("tbody", {}, ...lines));
+  const table = el("table", { class: "confusion" }, el("caption", {}, ...caption), el("thead", {}, head), el("tbody", {}, ...lines));
+  table.style.setProperty("--classes", classes.length);
+  return table;
 }
 
