@@ -10,9 +10,9 @@ FIVE = ("disgust", "happiness", "repression", "surprise", "others")
 
 
 def write_run(
-    result: Path, name: str, subjects: list[str], *, classes: tuple[str, ...] = THREE, clips: int = 6,
-    epochs: int = 5, trained: bool = True, missing: tuple[str, ...] = (), settings: dict | None = None,
-    names: list[str] | None = None, seed: int = 0,
+    result: Path, name: str, subjects: list[str], *, classes: tuple[str, ...] = THREE,
+    clips: int = 6, epochs: int = 5, trained: bool = True, missing: tuple[str, ...] = (),
+    settings: dict | None = None, names: list[str] | None = None, seed: int = 0,
 ) -> Path:  # fmt: skip
     """An experiment's folder: config.json and a record a subject that is not missing.
 

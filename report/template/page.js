@@ -131,7 +131,7 @@ function confusionSection(experiment) {
   show();
   const choice = pick.options.length > 2 ? el("p", { class: "tools" }, el("label", {}, "Data ", pick)) : null;
   const note = el("p", { class: "note" }, "Counts, coloured by their share of the true class; the outlined ones are right.");
-  return el("div", {}, el("h4", {}, "Confusion matrices"), note, choice, frame);
+  return el("div", { id: "confusion" }, el("h4", {}, "Confusion matrices"), note, choice, frame);
 }
 
 function scroller(label, child) {
