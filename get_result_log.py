@@ -1,29 +1,49 @@
-"""Every fold record under result/ -> result_log.csv, summary.csv, confusion matrices."""
+"""Every fold record under result/ -> result_log.csv, summary.csv, confusion matrices, a page."""
 
 from pathlib import Path
+from typing import Annotated
 
-from data.errors import run_script
-from data.files import write_whole
+from tyro.conf import FlagCreatePairsOff
+
+from data.errors import UserError, run_script
 from loso.groups import print_groups, summarise_groups
-from loso.results import collect, print_summary, summarise, write_results
+from loso.results import collect, print_summary, summarise, write_tables
+from report.confusion import write_confusions
+from report.figures import Format
+from report.page import write_page
 
 
-def main(result: Path = Path("result")) -> None:
+def main(
+    result: Path = Path("result"),
+    html: Annotated[bool, FlagCreatePairsOff] = False,
+    thumbnails: Annotated[bool, FlagCreatePairsOff] = False,
+    format: Format = "png",
+) -> None:
     """Build the tables of every experiment under `result` and print the summary.
 
     Args:
         result: folder that holds the experiments' folders.
+        html: also write index.html, one page that opens from disk with no network.
+        thumbnails: show faces on the page: frames, views and heat maps. The demo set's are
+            shown anyway; a corpus's are personal data, so share such a page with nobody who
+            may not see the corpus.
+        format: of the confusion matrices: png, or pdf for papers (fonts embedded).
     """
+    if thumbnails and not html:
+        raise UserError("--thumbnails goes with --html")
     log, classes, expected = collect(result)
     summary = summarise(log, classes)
-    write_results(result, log, summary, classes)
     groups = summarise_groups(log, classes)
-    with write_whole(result / "groups.csv") as part:
-        groups.to_csv(part, index=False)
+    tables = {"result_log.csv": log, "summary.csv": summary, "groups.csv": groups}
+    write_tables(result, tables)
+    write_confusions(result, log, classes, format)
     print_summary(summary, expected)
     if groups["group"].nunique() > 1:
         print_groups(groups)
-    print(f"wrote {result / 'result_log.csv'} and {result / 'summary.csv'}")
+    print(f"wrote {', '.join(str(result / name) for name in tables)}")
+    if html:
+        path = write_page(result, log, summary, expected, thumbnails)
+        print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from data.errors import UserError
 from data.files import write_whole
 
-from .metrics import scores
+from .metrics import scores, uf1_by_epoch
 
 FORMAT = 1
 PROTOCOLS = ("last", "best")
@@ -68,18 +68,29 @@ def record_labels(record: dict) -> np.ndarray:
     return np.array([clip["label"] for clip in record["clips"]])
 
 
-def record_predictions(record: dict, protocol: str) -> np.ndarray:
-    """Predictions of a fold's clips (N,) under a protocol.
+def epoch_predictions(record: dict) -> np.ndarray:
+    """Predictions (E, N) of a fold's clips after each epoch."""
+    return np.argmax([epoch["scores"] for epoch in record["epochs"]], axis=2)
+
+
+def epoch_uf1(record: dict) -> np.ndarray:
+    """UF1 (E,) on a fold's held-out subject after each epoch."""
+    return uf1_by_epoch(record_labels(record), epoch_predictions(record), len(record["classes"]))
+
+
+def chosen_epoch(record: dict, protocol: str) -> int:
+    """Which of a fold's epochs a protocol takes, counted from 0.
 
     last: the final epoch. best: the epoch with the highest UF1 on the held-out subject, the
     later of equals: optimistic, since it selects on the test subject.
     """
-    if protocol == "last":
-        return np.argmax(record["epochs"][-1]["scores"], axis=1)
-    epochs = [np.argmax(epoch["scores"], axis=1) for epoch in record["epochs"]]
-    labels, classes = record_labels(record), len(record["classes"])
-    uf1 = [scores(labels, predictions, classes).uf1 for predictions in epochs]
-    return epochs[len(uf1) - 1 - int(np.argmax(uf1[::-1]))]
+    final = len(record["epochs"]) - 1
+    return final if protocol == "last" else final - int(np.argmax(epoch_uf1(record)[::-1]))
+
+
+def record_predictions(record: dict, protocol: str) -> np.ndarray:
+    """Predictions of a fold's clips (N,) under a protocol: those of its chosen epoch."""
+    return np.argmax(record["epochs"][chosen_epoch(record, protocol)]["scores"], axis=1)
 
 
 def pooled_uf1(records: Iterable[dict]) -> float:

@@ -1,12 +1,10 @@
-"""From fold records to result_log.csv, summary.csv and confusion matrices (spec: system.md)."""
+"""From fold records to result_log.csv and summary.csv (spec: system.md)."""
 
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import ConfusionMatrixDisplay
 
 from data.errors import UserError, warn
 from data.files import write_whole
@@ -119,43 +117,11 @@ def score_clips(clips: pd.DataFrame, classes: int) -> dict:
     }
 
 
-def write_results(
-    result: Path, log: pd.DataFrame, summary: pd.DataFrame, classes: dict[str, tuple[str, ...]]
-) -> None:
-    """Write result_log.csv, summary.csv and each experiment's confusion matrices."""
-    for table, name in ((log, "result_log.csv"), (summary, "summary.csv")):
+def write_tables(result: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables as CSV, by name."""
+    for name, table in tables.items():
         with write_whole(result / name) as part:
             table.to_csv(part, index=False)
-    for (experiment, protocol), clips in log.groupby(["experiment", "protocol"]):
-        path = result / experiment / f"confusion_{protocol}.png"
-        draw_confusion(clips, classes[experiment], protocol, path)
-
-
-def draw_confusion(
-    clips: pd.DataFrame, classes: tuple[str, ...], protocol: str, path: Path
-) -> None:
-    """A confusion matrix as PNG: counts, coloured by share of the true class."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(1.6 + len(classes), 1.2 + 0.9 * len(classes)))
-    every = list(range(len(classes)))
-    labels, predictions = clips["label"], clips["prediction"]
-    shown = ConfusionMatrixDisplay.from_predictions(
-        labels, predictions, labels=every, normalize="true", display_labels=classes,
-        cmap="Blues", colorbar=False, ax=axes, im_kw={"vmin": 0, "vmax": 1},
-    )  # fmt: skip
-    counts = pd.crosstab(labels, predictions).reindex(index=every, columns=every, fill_value=0)
-    for i in every:
-        for j in every:
-            share = shown.confusion_matrix[i, j]
-            shown.text_[i, j].set_text(f"{counts.iloc[i, j]}\n{share:.0%}")
-    note = " (epoch chosen on the test subject)" if protocol == "best" else ""
-    axes.set_title(f"{protocol}{note}", fontsize=10)
-    figure.tight_layout()
-    with write_whole(path) as part:
-        figure.savefig(part, dpi=120)
-    plt.close(figure)
 
 
 def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:

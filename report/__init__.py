@@ -1,0 +1,1 @@
+"""What people look at: figures and the results page, made from fold records alone."""

@@ -1,0 +1,136 @@
+"""What the results page shows, as JSON: made from records, log and summary alone."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from loso.records import PROTOCOLS, read_json
+from loso.results import BEST_NOTE
+
+from .confusion import confusion
+from .history import History, read_history
+from .pictures import clip_pictures
+
+# Settings that say where files lie or how a run was started, not what the experiment is.
+_PLACES = {"index", "root", "root3d", "experiment", "result", "device", "subjects", "overwrite"}
+
+
+def page_content(
+    result: Path,
+    log: pd.DataFrame,
+    summary: pd.DataFrame,
+    expected: dict[str, int],
+    thumbnails: bool = False,
+) -> dict:
+    """Everything that the page shows; see write_page. Pictures are kept once, by number."""
+    pictures: dict = {}
+    experiments = [
+        _experiment(result / name, clips, expected[name], thumbnails, pictures)
+        for name, clips in log.groupby("experiment")
+    ]
+    return {
+        "note": BEST_NOTE,
+        "summary": _plain(summary.to_dict("list")),
+        "experiments": experiments,
+        "pictures": [
+            {"title": p.title, "src": p.uri, "width": p.width, "height": p.height} for p in pictures
+        ],
+    }
+
+
+def _experiment(
+    folder: Path, log: pd.DataFrame, expected: int, thumbnails: bool, pictures: dict
+) -> dict:
+    config = read_json(folder / "config.json")
+    history = read_history(folder)
+    settings = config.get("settings", {})
+    shown = clip_pictures(folder, settings, thumbnails)
+    done = {record["data_sub"] for record in history.records}
+    clips = _clips(history)
+    keys = zip(clips["data"], clips["subject"], clips["clip"])
+    clips["pictures"] = [
+        [pictures.setdefault(picture, len(pictures)) for picture in shown.get(key, [])]
+        for key in keys
+    ]
+    return {
+        "name": folder.name,
+        "classes": history.classes,
+        "expected": expected,
+        "missing": sorted(set(config.get("subjects", {})) - done),
+        "settings": {
+            key: value
+            for key, value in settings.items()
+            if key not in _PLACES and value is not None
+        },
+        "made": {
+            "device": config.get("device"),
+            "commit": config.get("git_commit"),
+            "versions": config.get("versions", {}),
+            "seconds": _plain(sum(record.get("seconds") or 0 for record in history.records)),
+        },
+        "confusion": _confusion(log, len(history.classes)),
+        "curves": {
+            "epochs": _plain(history.epochs),
+            "train_loss": _plain(history.mean_train_loss),
+            "test_loss": _plain(history.mean_test_loss),
+            "uf1": _plain(history.pooled_uf1),
+            "best_uf1": _plain(history.best_uf1),
+        },
+        "folds": [
+            {
+                "name": record["data_sub"],
+                "data": record["clips"][0]["data"],
+                "train_loss": _plain(history.train_loss[i]),
+                "test_loss": _plain(history.test_loss[i]),
+                "uf1": _plain(history.fold_uf1[i]),
+                "best": int(history.best[i]),
+            }
+            for i, record in enumerate(history.records)
+        ],
+        "clips": clips,
+    }
+
+
+def _clips(history: History) -> dict[str, list]:
+    """One entry a held-out clip in every list; scores are thousandths, (epoch, class)."""
+    columns: dict[str, list] = {
+        key: [] for key in ("data", "subject", "clip", "label", *PROTOCOLS, "fold", "scores")
+    }
+    for fold, record in enumerate(history.records):
+        scores = np.array([epoch["scores"] for epoch in record["epochs"]])  # (E, N, C)
+        told = scores.argmax(2)
+        for i, clip in enumerate(record["clips"]):
+            for key in ("data", "subject", "clip", "label"):
+                columns[key].append(clip[key])
+            columns["last"].append(int(told[-1, i]))
+            columns["best"].append(int(told[history.best[fold], i]))
+            columns["fold"].append(fold)
+            columns["scores"].append((1000 * scores[:, i]).round().astype(int).tolist())
+    return columns
+
+
+def _confusion(log: pd.DataFrame, classes: int) -> dict:
+    """Counts [true][predicted] by data ('full' first) and protocol."""
+    groups = [("full", log), *log.groupby("data")]
+    return {
+        data: {
+            protocol: confusion(clips[clips["protocol"] == protocol], classes).tolist()
+            for protocol in PROTOCOLS
+        }
+        for data, clips in groups
+    }
+
+
+def _plain(value: object) -> object:
+    """Numbers as JSON has them: four digits, null for NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 4)
+    return value

@@ -1,0 +1,54 @@
+"""result/index.html: one self-contained page that asks for nothing from anywhere."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from data.files import write_whole
+
+from .content import page_content
+
+_TEMPLATE = Path(__file__).parent / "template"
+_SCRIPTS = ("tables.js", "charts.js", "page.js")  # one script on the page, in this order
+
+
+def write_page(
+    result: Path,
+    log: pd.DataFrame,
+    summary: pd.DataFrame,
+    expected: dict[str, int],
+    thumbnails: bool = False,
+) -> Path:
+    """Write result/index.html from the records below `result`, their log and summary.
+
+    Faces are on it only where they are of the demo set, or with `thumbnails`. Returns its path.
+    """
+    content = page_content(result, log, summary, expected, thumbnails)
+    path = result / "index.html"
+    with write_whole(path) as part:
+        part.write_text(render(content), encoding="utf-8")
+    return path
+
+
+def render(content: dict) -> str:
+    """The page as text. Its policy lets these very styles and script run and nothing load."""
+    style = (_TEMPLATE / "page.css").read_text(encoding="utf-8")
+    script = "".join((_TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    data = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A clip may be called </script>: as an escape the text stays inside its element.
+    data = data.replace("<", "\\u003c")
+    page = Template((_TEMPLATE / "page.html").read_text(encoding="utf-8"))
+    return page.substitute(policy=policy, style=style, script=script, data=data)
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
