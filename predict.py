@@ -36,13 +36,15 @@ def main(
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
     from data.landmarks import choose_finder, load_landmark_finder
-    from loso.predict import load_classifier, pick_frames, predict
+    from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
     from loso.settings import resolve_device
 
     classifier = load_classifier(weights)
     finder = load_landmark_finder(choose_finder(), device="cpu")
     picked = pick_frames(clip, onset, apex, finder)
-    found = predict(classifier, picked, finder, assets, resolve_device(device), str(clip))
+    where = resolve_device(device)
+    readings = read_clip(classifier, picked, finder, assets, where, str(clip))
+    found = predict(classifier, clip_batch(picked, readings, classifier.settings, where), where)
     facts = {
         "clip": str(clip),
         "onset": picked.onset_number,

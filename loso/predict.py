@@ -18,7 +18,7 @@ from data.video import ClipSource, read_frames
 from models.motion import UNITS, MotionNet, build_motion
 
 from .motion import DRAWN_WEIGHTS, load_drawn
-from .saved import SHAPING, read_network
+from .saved import SHAPING, SavedNetwork, read_network
 from .settings import Settings
 
 NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
@@ -78,11 +78,13 @@ def load_classifier(weights: Path | None) -> Classifier:
                     f"{path}: trained with {flag} {other}, {files[0].name} with {flag} {one}; "
                     "a folder holds the folds of one experiment"
                 )
-        networks.append(_network(saved.settings, saved.state, path))
+        networks.append(build_saved(saved, path))
     return Classifier(networks, first.settings, first.views_by)
 
 
-def _network(settings: Settings, state: dict[str, Tensor], path: Path) -> nn.Module:
+def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
+    """The network of a file of --save-weights, in evaluation mode; UserError if it does not fit."""
+    settings = saved.settings
     if settings.streams == "motion":
         network = build_motion(settings.motion_net, settings.motion_size, settings.classes)
     else:
@@ -90,7 +92,7 @@ def _network(settings: Settings, state: dict[str, Tensor], path: Path) -> nn.Mod
 
         network = build_network(settings, None)
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(saved.state)
     except RuntimeError as error:
         fault = str(error).splitlines()[1].strip()
         raise UserError(f"{path}: does not fit the settings that it names ({fault})") from error
@@ -132,16 +134,26 @@ def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:
     return {number: path for number, path in source.items() if number >= onset}
 
 
-@torch.no_grad()
-def predict(
+@dataclass(frozen=True)
+class Readings:
+    """What is made of a clip for a network; None for what it does not read.
+
+    views: grey uint8 (13, h, w). maps: float32 (3, S, S) motion.
+    """
+
+    views: np.ndarray | None = None
+    maps: np.ndarray | None = None
+
+
+def read_clip(
     classifier: Classifier,
     clip: ClipPictures,
     finder: LandmarkFinder,
     assets: Path | None,
     device: torch.device,
     where: str,
-) -> Prediction:
-    """Class scores of a clip, as evaluation in training gives them.
+) -> Readings:
+    """Reconstruct and measure what the networks read.
 
     UserError where a network needs what the clip lacks: motion of an image, views of DECA
     without its assets.
@@ -154,37 +166,21 @@ def predict(
         maps = clip_motion(
             clip.onset, clip.apex, finder, settings.motion_size, settings.flow, where
         )
-    if settings.streams == "motion":
-        outputs = [_motion(network, maps) for network in classifier.networks]
-        scores, units = (np.mean(part, axis=0) for part in zip(*outputs))
-        # Only what was pretrained has learned units; a linear head on motion alone has not.
-        told = settings.first_weights != "none"
-        return Prediction(_named(settings, scores), dict(zip(UNITS, units)) if told else {})
     if settings.reads_views:
         views = _views(clip, classifier, finder, assets, device)
-    batch = _batch(clip.apex, views, maps, settings, device)
-    scores = [network.to(device)(*batch) for network in classifier.networks]
-    scores = [n.scores(s.float()) for n, s in zip(classifier.networks, scores)]
-    return Prediction(_named(settings, torch.stack(scores).mean(0)[0].cpu().numpy()))
+    return Readings(views, maps)
 
 
-def _named(settings: Settings, scores: np.ndarray) -> dict[str, float]:
-    return dict(zip(CLASSES[settings.classes], map(float, scores)))
-
-
-def _motion(network: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    output = network(torch.from_numpy(maps)[None])
-    return network.scores(output)[0].numpy(), network.unit_scores(output)[0].numpy()
-
-
-def _batch(
-    apex: np.ndarray,
-    views: np.ndarray | None,
-    maps: np.ndarray | None,
-    settings: Settings,
-    device: torch.device,
+def clip_batch(
+    clip: ClipPictures, readings: Readings, settings: Settings, device: torch.device
 ) -> tuple[Tensor, ...]:
-    # Here, as in _views and _network: torchvision takes a second that motion alone has no use for.
+    """What a network reads of one clip, prepared as evaluation in training does."""
+    motion = None
+    if readings.maps is not None:
+        motion = torch.from_numpy(readings.maps)[None].to(device)
+    if settings.streams == "motion":
+        return (motion,)
+    # Here, as in _views and build_saved: torchvision takes a second that motion alone can save.
     from data.pictures import resize
     from data.transforms import centre_crop, stored_size, to_float
 
@@ -195,10 +191,25 @@ def _batch(
 
     frames = None
     if settings.reads_frames:
-        stored = resize(apex, *stored_size(settings.image_size, settings.augment))
+        stored = resize(clip.apex, *stored_size(settings.image_size, settings.augment))
         frames = ready(np.moveaxis(stored, -1, 0).copy())
-    motion = None if maps is None else torch.from_numpy(maps)[None].to(device)
-    return arrange(frames, None if views is None else ready(views), motion, settings, device)
+    views = None if readings.views is None else ready(readings.views)
+    return arrange(frames, views, motion, settings, device)
+
+
+@torch.no_grad()
+def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.device) -> Prediction:
+    """Class scores of one clip's batch: the mean of the networks' scores."""
+    settings, scores, units = classifier.settings, [], []
+    for network in classifier.networks:
+        output = network.to(device)(*batch)
+        scores.append(network.scores(output)[0].float())
+        # Only what was pretrained has learned units; a linear head on motion alone has not.
+        if isinstance(network, MotionNet) and settings.first_weights != "none":
+            units.append(network.unit_scores(output)[0])
+    named = dict(zip(CLASSES[settings.classes], torch.stack(scores).mean(0).tolist()))
+    told = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
+    return Prediction(named, told)
 
 
 def _views(

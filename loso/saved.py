@@ -85,7 +85,7 @@ def read_network(path: Path) -> SavedNetwork:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return SavedNetwork(
         state,
-        _settings(facts["settings"], path),
+        settings_from(facts["settings"], path),
         facts["held_out"],
         tuple(facts["trained_on"]),
         facts["views_by"],
@@ -117,7 +117,8 @@ def check_start(settings: Settings, subjects: list[str]) -> None:
         )  # fmt: skip
 
 
-def _settings(facts: dict, path: Path) -> Settings:
+def settings_from(facts: dict, path: Path) -> Settings:
+    """Settings as JSON kept them (Settings.facts); `path` names their file in a UserError."""
     kinds = get_type_hints(Settings)
     known = {field.name for field in dataclasses.fields(Settings)}
     if set(facts) - known:

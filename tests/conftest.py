@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import openpyxl
 import pytest
+import torch
 
 from data import errors
 from data.index import read_index
@@ -135,3 +136,12 @@ def root3d(tiny, tmp_path_factory):
         for clip in read_index(tiny / f"index/{name}.csv", companion=True).to_dict("records"):
             write_views(view_folder(root, clip), clip["label"])
     return root
+
+
+def classify(classifier, clip, finder):
+    """A clip's prediction, as predict.py makes it."""
+    from loso.predict import clip_batch, predict, read_clip
+
+    cpu = torch.device("cpu")
+    readings = read_clip(classifier, clip, finder, None, cpu, "clip")
+    return predict(classifier, clip_batch(clip, readings, classifier.settings, cpu), cpu)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import skimage.data
 import torch
-from conftest import run
+from conftest import classify, run
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -27,7 +27,7 @@ from loso.motion import (
     motion_epochs,
     predict_maps,
 )
-from loso.predict import Classifier, ClipPictures, predict
+from loso.predict import Classifier, ClipPictures
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
@@ -128,13 +128,12 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
     points = finder(face)
     apex = moved(face, points[list(places)], shifts, sigma=9)
     classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
-    cpu = torch.device("cpu")
-    found = predict(classifier, ClipPictures(apex, 1, face, 0), finder, None, cpu, "clip")
+    found = classify(classifier, ClipPictures(apex, 1, face, 0), finder)
     assert found.label == ("negative", "positive", "surprise")[label]
     assert found.units[unit] > 0.5
     assert set(found.units) == set(UNITS)
     with pytest.raises(UserError, match="there is no motion"):
-        predict(classifier, ClipPictures(face, 0, face, 0), finder, None, cpu, "clip")
+        classify(classifier, ClipPictures(face, 0, face, 0), finder)
 
 
 def test_wrong_weights_are_one_line(tmp_path):

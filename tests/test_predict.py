@@ -5,21 +5,18 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 from apex_clips import draw_clip, face, write_frames
-from conftest import run, write_frame
+from conftest import classify, run, write_frame
 from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
 from data.index import read_index
 from data.landmarks import load_landmark_finder
 from loso.experiment import run_experiment
-from loso.predict import load_classifier, pick_frames, predict
+from loso.predict import load_classifier, pick_frames
 from loso.records import read_record
 from loso.settings import Settings
 from predict import main
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +72,7 @@ def test_scores_are_those_of_evaluation(trained, tiny, finder):
     classifier = load_classifier(trained["2d"] / "weights/smic_01.safetensors")
     for clip, expected in zip(clips[:3], record["epochs"][-1]["scores"]):
         picked = pick_frames(tiny / clip["apex_frame_path"], None, None, finder)
-        found = predict(classifier, picked, finder, None, CPU, "clip")
+        found = classify(classifier, picked, finder)
         assert list(found.classes.values()) == pytest.approx(expected, abs=1e-5)
         assert found.units == {}
 
@@ -84,10 +81,10 @@ def test_a_folder_of_folds_is_their_mean(trained, clip, finder):
     picked = pick_frames(clip, None, 106, finder)
     folder = trained["2d"] / "weights"
     one, two = (
-        predict(load_classifier(path), picked, finder, None, CPU, "clip")
+        classify(load_classifier(path), picked, finder)
         for path in sorted(folder.glob("*.safetensors"))
     )
-    both = predict(load_classifier(folder), picked, finder, None, CPU, "clip")
+    both = classify(load_classifier(folder), picked, finder)
     for name, score in both.classes.items():
         assert score == pytest.approx((one.classes[name] + two.classes[name]) / 2, abs=1e-6)
 
@@ -179,7 +176,7 @@ def test_a_clip_of_the_usual_size_takes_no_longer_than_it_should(tmp_path, finde
     classifier = load_classifier(None)
     start = time.process_time()
     picked = pick_frames(tmp_path / "clip", None, None, finder)
-    predict(classifier, picked, finder, None, CPU, "clip")
+    classify(classifier, picked, finder)
     assert picked.apex.shape == (480, 640, 3)
     assert abs(picked.apex_number - 112) <= 2
     assert time.process_time() - start < 2
