@@ -4,15 +4,17 @@ The head is linear in its blend weights, so that 68 rows of every blend shape ar
 costs the 68 points of each frame, not meshes. Whole meshes are made once, at the end.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data.head import Head, rotation_matrix
 
-from .anny_landmarks import read_landmarks
-
+LANDMARKS = Path(__file__).with_name("anny_landmarks.json")  # anny_landmarks.py makes it
 STEPS = 150
 RATE = 0.04
 LEFT_EYE, RIGHT_EYE = 36, 45  # outer corners
@@ -34,26 +36,27 @@ class Fit:
     camera: Tensor  # (B, 3): scale, x, y, as in Reconstruction
 
 
+def read_landmarks() -> tuple[np.ndarray, np.ndarray]:
+    """The landmarks' vertices (68, 3) on the head, and their weights (68, 3): sums are 1."""
+    content = json.loads(LANDMARKS.read_text(encoding="utf-8"))
+    return np.array(content["vertices"]), np.array(content["weights"], np.float32)
+
+
 class LandmarkModel:
-    """The 68 rows of the head's blend shapes."""
+    """The 68 rows of the head's blend shapes, on the head's device."""
 
     def __init__(self, head: Head) -> None:
         self.head = head
-        vertices, weights = (torch.from_numpy(array) for array in read_landmarks())
-        self.vertices, self.weights = vertices, weights
+        self.device = head.faces.device
+        self.vertices, self.weights = (
+            torch.from_numpy(array).to(self.device) for array in read_landmarks()
+        )
         with torch.no_grad():
-            phenotypes, nothing = self.mean_identity(1)
-            model = head._model
-
-            def rows(points: Tensor) -> Tensor:  # (N, V, 3), z up -> (N, 68, 3), y up
-                x, y, z = points.unbind(-1)
-                points = torch.stack([x, z, -y], -1)
-                return self.pick(points - points.mean(1, keepdim=True))
-
-            self.template = rows(model.template_vertices[None])[0]
-            self.shapes = rows(model.blendshapes)  # (413, 68, 3)
-            self.action_rows = self.pick(head.action_offsets)  # (52, 68, 3)
-            mean = self.neutral(phenotypes, nothing)[0]
+            template, shapes = head.blend_shapes()
+            self.template = self.pick(template[None])[0]
+            self.shapes = self.pick(shapes)  # (N, 68, 3)
+            self.actions = self.pick(head.action_offsets)  # (52, 68, 3)
+            mean = self.neutral(*self.mean_identity(1))[0]
         self.width = float(torch.linalg.norm((mean[LEFT_EYE] - mean[RIGHT_EYE])[:2]))
         self.mean = mean
 
@@ -63,19 +66,13 @@ class LandmarkModel:
 
     def mean_identity(self, people: int) -> tuple[Tensor, Tensor]:
         """Phenotypes and local changes of the mean head, for each of `people`."""
-        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5)
+        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5, device=self.device)
         phenotypes[:, self.head.phenotypes.index("age")] = AGE
-        return phenotypes, torch.zeros(people, len(self.head.local_changes))
+        return phenotypes, phenotypes.new_zeros(people, len(self.head.local_changes))
 
     def neutral(self, phenotypes: Tensor, changes: Tensor) -> Tensor:
         """Landmarks (S, 68, 3) in metres of faces without expression."""
-        model = self.head._model
-        none = changes.new_zeros(1, len(self.head.local_changes))
-        weights = model._get_phenotype_blendshape_coefficients(
-            phenotypes, none, changes.new_zeros(1, len(self.head.actions))
-        )
-        signed = torch.stack([changes.clamp(min=0), (-changes).clamp(min=0)], -1).flatten(1)
-        weights = torch.cat([weights[:, : -signed.shape[1]], signed], 1)
+        weights = self.head.blend_weights(phenotypes, changes)
         return self.template + torch.einsum("sn,nlc->slc", weights, self.shapes)
 
 
@@ -83,7 +80,7 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
     """Fit frames' landmarks (B, 68, 2) in pixels; people (B,) in 0..S-1: who each frame shows.
 
     added (B, 52): facial actions on top of those that are sought, 0 where nothing is known.
-    Deterministic.
+    All on the model's device. Deterministic.
     """
     frames, persons = len(landmarks), int(people.max()) + 1
     width = torch.linalg.norm(landmarks[:, LEFT_EYE] - landmarks[:, RIGHT_EYE], dim=1)
@@ -93,16 +90,16 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
 
     prior, changes = model.mean_identity(persons)
     phenotypes = prior.clone()
-    fitted = torch.tensor([name in FITTED for name in model.head.phenotypes])
-    rotation = torch.zeros(frames, 3)
-    scale = torch.zeros(frames)  # log
+    fitted = torch.tensor([name in FITTED for name in model.head.phenotypes], device=model.device)
+    rotation = landmarks.new_zeros(frames, 3)
+    scale = landmarks.new_zeros(frames)  # log
     shift = -model.mean[17:, :2].mean(0).expand(frames, 2) / model.width
     shift = shift.clone()
-    actions = torch.zeros(frames, len(model.head.actions))
+    actions = landmarks.new_zeros(frames, len(model.head.actions))
     unknowns = [phenotypes, changes, rotation, scale, shift, actions]
     for unknown in unknowns:
         unknown.requires_grad_(True)
-    trust = torch.ones(68)
+    trust = landmarks.new_ones(68)
     trust[:17] = OUTLINE
     optimizer = torch.optim.Adam(unknowns, RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, RATE / 50)
@@ -111,7 +108,7 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         free = step >= STEPS // 6
         points = model.neutral(phenotypes, changes)[people]
         moved = (actions + added).clamp(0, 1)
-        points = points + torch.einsum("ba,alc->blc", moved, model.action_rows)
+        points = points + torch.einsum("ba,alc->blc", moved, model.actions)
         points = points @ rotation_matrix(rotation).mT / model.width
         placed = scale.exp()[:, None, None] * points[..., :2] + shift[:, None]
         off = ((placed - target) ** 2).sum(-1) * trust

@@ -46,7 +46,7 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
     if name == "deca" and assets is None:
         raise UserError("the backend deca needs --assets FOLDER: python -m deca.assets where")
     if name == "anny":
-        return AnnyBackend()
+        return AnnyBackend(device)
     if name == "deca":
         return DecaBackend(load_assets(assets), device)
     why = "no --assets given"
@@ -60,7 +60,7 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
             except UserError as error:
                 why = str(error)
     print(f"backend: anny ({why})", file=sys.stderr)
-    return AnnyBackend()
+    return AnnyBackend(device)
 
 
 def read_face(path: Path, finder: LandmarkFinder, subject: str, onset: Path | None = None) -> Face:

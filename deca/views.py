@@ -56,14 +56,13 @@ def draw_in_image(
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
     normals = seen.interpolate(head.normals, head.topology.faces)
-    towards_viewer = normals @ turn[2]
     if textured:
         colours = _sample(head.texture, head, seen)
     else:
+        kept = normals @ turn[2] > -FACING
         if head.normal_map is not None:
             normals = _sample(head.normal_map, head, seen)
-        colours = GREY * lamp_shading(normals, turn)[:, None].expand(-1, 3)
-    colours = colours * (towards_viewer > -FACING)[:, None]
+        colours = (GREY * lamp_shading(normals, turn) * kept)[:, None].expand(-1, 3)
     bytes_ = (colours.clamp(0, 1) * 255).round().byte()
     return seen.image(bytes_).permute(1, 2, 0).contiguous()
 

@@ -1,16 +1,21 @@
 """The anny backend: the fit finds what made the landmarks, and stands bad input."""
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 
+from data.head import sample_identity
 from data.landmarks import load_landmark_finder
-from deca.anny_backend import EYES, AnnyBackend
+from deca.anny_backend import EYES, MAP, AnnyBackend
+from deca.anny_fit import read_landmarks
 from deca.anny_flow import actions_between
-from deca.anny_landmarks import MIRROR, read_landmarks
+from deca.anny_landmarks import MIRROR
+from deca.crop import face_square
+from deca.rasterizer import rasterize
 from deca.reconstruction import Face
-from deca.views import draw_views
+from deca.views import draw_in_image, draw_views
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +80,35 @@ def test_actions_are_read_off_a_flow(backend: AnnyBackend, name: str) -> None:
     found = actions_between(flow, points, offsets, width)
     assert head.actions[found.argmax()] == name
     assert 0.3 < found.max() < 0.6
+
+
+def test_the_landmarks_of_a_head_are_rows_of_it(backend: AnnyBackend) -> None:
+    identity = sample_identity(backend.head, np.random.default_rng(0))
+    phenotypes, changes = map(torch.from_numpy, (identity.phenotypes, identity.local_changes))
+    mesh = backend.head.neutral(phenotypes[None], changes[None])
+    rows = backend.model.neutral(phenotypes[None], changes[None])
+    assert torch.allclose(backend.model.pick(mesh), rows, atol=1e-6)
+
+
+def test_the_charts_lie_apart_and_show_the_eyes(backend: AnnyBackend) -> None:
+    topology = backend.topology
+    (seen,) = rasterize(topology.uv_positions(), topology.uv_faces, 4096)
+    assert len(seen.face.unique()) > 0.995 * len(topology.faces)  # none covers another
+    eyes = backend.head.regions["eyes"][backend.to_uv.fragments.face].sum()
+    assert eyes > 3 * 50**2  # three charts, across each of which lie 50 texels
+
+
+def test_the_texture_gives_the_picture_back(backend: AnnyBackend, astronaut: Face) -> None:
+    (head,) = backend.reconstruct([astronaut])
+    assert head.texture.shape == (3, MAP, MAP)
+    square = face_square(astronaut.landmarks)
+    picture = cv2.warpAffine(astronaut.image, square.to_crop(), (224, 224))
+    drawn = draw_in_image(head, square, textured=True)
+    off = np.abs(picture.astype(float) - drawn).mean(2)
+    at = astronaut.landmarks @ square.to_crop()[:, :2].T + square.to_crop()[:, 2]
+    parts = {"eye": at[36:42], "other eye": at[42:48], "mouth": at[48:60], "face": at[17:]}
+    for name, points in parts.items():
+        inside = np.zeros((224, 224), np.uint8)
+        cv2.fillConvexPoly(inside, cv2.convexHull(points.astype(np.int32)), 1)
+        # of 255; lips part a little too wide in the fit
+        assert off[inside > 0].mean() < (16 if name == "mouth" else 8), name
