@@ -147,7 +147,7 @@ class AnnyBackend:
             "shape": torch.cat([found.phenotypes[person], found.changes[person]]),
             "actions": found.actions[i],
             "rotation": found.rotation[i],
-            "camera": found.camera[i],
+            "camera": _in_file(found.camera[i], face),
         }
         if delta is not None:
             codes["actions_delta"] = delta
@@ -191,3 +191,9 @@ class AnnyBackend:
             maps[6],
             self.front,
         )
+
+
+def _in_file(camera: Tensor, face: Face) -> Tensor:
+    """A camera (scale, x, y) into pixels of the face's image -> into those of its file."""
+    scale, *middle = camera.tolist()
+    return camera.new_tensor([scale * face.pixel, *face.to_file(np.array(middle))])

@@ -73,16 +73,18 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
 
 def read_face(path: Path, finder: LandmarkFinder, subject: str, onset: Path | None = None) -> Face:
     """Read an image and find its face; UnreadableImageError if it is no image."""
-    image = _reduced(read_image(path))
+    image = read_image(path)
+    shrink = min(1, LARGEST / max(image.shape[:2]))
+    image = _reduced(image, shrink)
     landmarks = finder(image)
     if landmarks is None:
         warn(f"{path}: no face found; the whole image is taken")
-    return Face(image, landmarks, subject, None if onset is None else _reduced(read_image(onset)))
+    onset = None if onset is None else _reduced(read_image(onset), shrink)
+    return Face(image, landmarks, subject, onset, 1 / shrink)
 
 
-def _reduced(image: np.ndarray) -> np.ndarray:
-    shrink = LARGEST / max(image.shape[:2])
-    if shrink >= 1:
+def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
+    if shrink == 1:
         return image
     size = [max(1, round(n * shrink)) for n in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -137,8 +139,8 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
         np.savez(
             folder / "codes.npz",
             backend=np.array(backend),
-            landmarks=none if head.landmarks is None else head.landmarks,
-            projected=head.projected,
+            landmarks=none if head.landmarks is None else face.to_file(head.landmarks),
+            projected=face.to_file(head.projected),
             **head.codes,
         )
     for name in names:
