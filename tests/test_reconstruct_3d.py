@@ -12,6 +12,7 @@ import pytest
 import skimage.data
 import torch
 import trimesh
+from conftest import alive_in_group
 from deca_assets import assets_folder
 
 import reconstruct_3d
@@ -155,10 +156,7 @@ def test_a_killed_run_goes_on_to_the_same_files_with_any_workers(tmp_path: Path)
         time.sleep(0.002)
     process.kill()
     process.wait()
-    while (
-        subprocess.run(["pgrep", "-g", str(process.pid), "-r", "S,R,D"], check=False).returncode
-        == 0
-    ):
+    while alive_in_group(process.pid):
         assert time.monotonic() < ends
         time.sleep(0.05)
     there = list(out.glob("smic/*/*/3"))
