@@ -6,6 +6,10 @@ import pytest
 import skimage.data
 import torch
 
+from benchmarks.bench_reconstruction import expression_change
+from data.demo_figure import build_figure
+from data.demo_picture import draw
+from data.demo_plan import generator, sample_person, sample_setting
 from data.head import sample_identity
 from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, MAP, AnnyBackend
@@ -112,3 +116,20 @@ def test_the_texture_gives_the_picture_back(backend: AnnyBackend, astronaut: Fac
         cv2.fillConvexPoly(inside, cv2.convexHull(points.astype(np.int32)), 1)
         # of 255; lips part a little too wide in the fit
         assert off[inside > 0].mean() < (16 if name == "mouth" else 8), name
+
+
+def test_the_views_show_the_expression_of_the_apex(backend: AnnyBackend) -> None:
+    """Three moments of a drawn face: at rest, brows down, lip corners down."""
+    strengths = [{}, {"browDownLeft": 0.6, "browDownRight": 0.6}]
+    strengths.append({"mouthFrownLeft": 0.6, "mouthFrownRight": 0.6})
+    actions = torch.stack([backend.head.action_vector(moment) for moment in strengths]).numpy()
+    figure = build_figure(sample_person(0, "smic", "expression"), with_glasses=False)
+    setting = sample_setting(generator(0, "expression", "setting"))
+    frames = (draw(figure, setting, actions, np.zeros((3, 3), np.float32)) * 255).astype(np.uint8)
+    finder = load_landmark_finder("dlib")
+    onset, *apexes = (Face(frame, finder(frame), "s") for frame in frames)
+    apexes = [Face(face.image, face.landmarks, "s", onset.image) for face in apexes]
+    onset, brows, lips = backend.reconstruct([onset, *apexes])
+    for apex, group in ((brows, "brows_down"), (lips, "lip_corners_down")):
+        acting, rest = expression_change(backend, apex, onset, group)
+        assert acting > 2 and acting > 1.5 * rest, group
