@@ -151,7 +151,8 @@ def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
     chosen = chosen[:: max(1, len(chosen) // count)]
     pairs, groups = [], []
     for row, face, name in chosen:
-        onset = read_face(demo / row["onset_frame_path"], finder, face.subject)
+        path = demo / row["onset_frame_path"]
+        onset = read_face(path, finder, face.subject, onset=path)
         if onset.landmarks is not None:
             pairs += [face, onset]
             groups.append(name)

@@ -86,29 +86,30 @@ class AnnyBackend:
     def _fitted(self, faces: Sequence[Face]) -> list[Reconstruction]:
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
         order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-        people = torch.tensor([order[key] for key in keys])
+        people = torch.tensor([order[key] for key in keys], device=self.device)
         landmarks = np.stack([face.landmarks for face in faces]).astype(np.float32)
         landmarks = torch.from_numpy(landmarks).to(self.device)
-        people = people.to(self.device)
         deltas = landmarks.new_zeros(len(faces), len(self.head.actions))
+        known = torch.zeros_like(people, dtype=torch.bool)
         with torch.enable_grad():
-            found = fit(self.model, landmarks, people, deltas)
-        if any(face.onset is not None for face in faces):
-            for i, face in enumerate(faces):
-                if face.onset is not None:
-                    deltas[i] = self._delta(face, found, i, int(people[i]))
+            found = fit(self.model, landmarks, people, deltas, known)
+        for i, face in enumerate(faces):
+            if face.onset is None:
+                continue
+            if face.onset.shape == face.image.shape:
+                known[i], deltas[i] = True, self._delta(face, found, i, int(people[i]))
+            else:
+                warn("onset and apex frames differ in size: no facial actions between these")
+        if known.any():
             with torch.enable_grad():
-                found = fit(self.model, landmarks, people, deltas)
+                found = fit(self.model, landmarks, people, deltas, known)
         return [
-            self._head(face, found, i, int(people[i]), None if face.onset is None else deltas[i])
+            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None)
             for i, face in enumerate(faces)
         ]
 
     def _delta(self, face: Face, found: Fit, i: int, person: int) -> Tensor:
         """Facial actions (52,) at the apex minus those at the onset."""
-        if face.onset.shape != face.image.shape:
-            warn("onset and apex frames differ in size: no facial actions between these")
-            return torch.zeros(len(self.head.actions), device=self.device)
         identity = found.phenotypes[person, None], found.changes[person, None]
         turn = rotation_matrix(found.rotation[i, None])[0]
         points = self.head(*identity, found.actions[i, None], found.rotation[i, None])[0]

@@ -20,7 +20,8 @@ RATE = 0.04
 LEFT_EYE, RIGHT_EYE = 36, 45  # outer corners
 NOISE = 0.02  # of a landmark, in outer-eye-corner distances
 OUTLINE = 0.25  # weight of landmarks 0-16: they slide along the outline as the head turns
-SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2}  # standard deviations of the priors
+# Standard deviations of the priors; `frame`: what a frame adds to the resting face.
+SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2, "frame": 0.03}
 AGE = 2 / 3  # a young adult, as the drawn mean head
 FITTED = ("gender", "age", "weight", "african", "asian", "caucasian")  # seen in a face's shape
 
@@ -76,10 +77,14 @@ class LandmarkModel:
         return self.template + torch.einsum("sn,nlc->slc", weights, self.shapes)
 
 
-def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) -> Fit:
+def fit(
+    model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor, known: Tensor
+) -> Fit:
     """Fit frames' landmarks (B, 68, 2) in pixels; people (B,) in 0..S-1: who each frame shows.
 
-    added (B, 52): facial actions on top of those that are sought, 0 where nothing is known.
+    known (B,) bool: whether added (B, 52), the frame's facial actions since its clip's onset, are
+    known; else they are 0. Where they are known the rest is the person's resting face, the same
+    in all such frames but for a little: landmarks are too coarse to tell more.
     All on the model's device. Deterministic.
     """
     frames, persons = len(landmarks), int(people.max()) + 1
@@ -96,7 +101,10 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
     shift = -model.mean[17:, :2].mean(0).expand(frames, 2) / model.width
     shift = shift.clone()
     actions = landmarks.new_zeros(frames, len(model.head.actions))
-    unknowns = [phenotypes, changes, rotation, scale, shift, actions]
+    resting = landmarks.new_zeros(persons, len(model.head.actions))
+    rests = known.to(landmarks.dtype)[:, None]
+    spread = rests * SPREAD["frame"] + (1 - rests) * SPREAD["actions"]
+    unknowns = [phenotypes, changes, rotation, scale, shift, actions, resting]
     for unknown in unknowns:
         unknown.requires_grad_(True)
     trust = landmarks.new_ones(68)
@@ -107,7 +115,7 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         # Pose and camera come first: a turned head must not be read as a lopsided one.
         free = step >= STEPS // 6
         points = model.neutral(phenotypes, changes)[people]
-        moved = (actions + added).clamp(0, 1)
+        moved = (actions + rests * resting[people] + added).clamp(0, 1)
         points = points + torch.einsum("ba,alc->blc", moved, model.actions)
         points = points @ rotation_matrix(rotation).mT / model.width
         placed = scale.exp()[:, None, None] * points[..., :2] + shift[:, None]
@@ -115,20 +123,22 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         loss = off.sum() / NOISE**2
         loss = loss + ((phenotypes - prior) ** 2).sum() / SPREAD["phenotypes"] ** 2
         loss = loss + (changes**2).sum() / SPREAD["changes"] ** 2
-        loss = loss + (actions**2).sum() / SPREAD["actions"] ** 2
+        loss = loss + (resting**2).sum() / SPREAD["actions"] ** 2
+        loss = loss + ((actions / spread) ** 2).sum()
         optimizer.zero_grad()
         loss.backward()
         if free:
             phenotypes.grad[:, ~fitted] = 0
         else:
-            for unknown in (phenotypes, changes, actions):
+            for unknown in (phenotypes, changes, actions, resting):
                 unknown.grad = None
         optimizer.step()
         schedule.step()
         with torch.no_grad():
             phenotypes.clamp_(0, 1)
             changes.clamp_(-1, 1)
-            actions.clamp_(0, 1)
+            actions.copy_(torch.where(known[:, None], actions, actions.clamp(0, 1)))
+            resting.clamp_(0, 1)
     with torch.no_grad():
         pixels = width * scale.exp() / model.width
         x = middle[:, 0] + width * shift[:, 0]
@@ -136,7 +146,7 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         return Fit(
             phenotypes.detach(),
             changes.detach(),
-            (actions + added).clamp(0, 1).detach(),
+            (actions + rests * resting[people] + added).clamp(0, 1).detach(),
             rotation.detach(),
             torch.stack([pixels, x, y], 1),
         )

@@ -127,9 +127,8 @@ def test_the_views_show_the_expression_of_the_apex(backend: AnnyBackend) -> None
     setting = sample_setting(generator(0, "expression", "setting"))
     frames = (draw(figure, setting, actions, np.zeros((3, 3), np.float32)) * 255).astype(np.uint8)
     finder = load_landmark_finder("dlib")
-    onset, *apexes = (Face(frame, finder(frame), "s") for frame in frames)
-    apexes = [Face(face.image, face.landmarks, "s", onset.image) for face in apexes]
-    onset, brows, lips = backend.reconstruct([onset, *apexes])
+    faces = [Face(frame, finder(frame), "s", onset=frames[0]) for frame in frames]
+    onset, brows, lips = backend.reconstruct(faces)
     for apex, group in ((brows, "brows_down"), (lips, "lip_corners_down")):
         acting, rest = expression_change(backend, apex, onset, group)
         assert acting > 2 and acting > 1.5 * rest, group
