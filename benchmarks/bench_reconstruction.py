@@ -52,7 +52,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     torch.set_num_threads(threads)
     backend, finder = AnnyBackend(), load_landmark_finder("dlib")
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
-    group = {(r.data, r.clip): r.group for r in truth.itertuples()}
+    group = {(r.data, r.subject, r.clip): r.group for r in truth.itertuples()}
     rows = [r for p in sorted((demo / "index").glob("*_apex.csv")) for r in _rows(p)]
     rows = rows[:: max(1, len(rows) // clips)] if clips else rows
     seen: dict[str, int] = {}
@@ -81,7 +81,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     (head,) = backend.reconstruct([Face(image, finder(image))])
     print(f"fit on the astronaut: {_misfit(head):.2%}")
     _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
-    _actions([group[row["data"], row["clip"]] for row in rows], heads)
+    _actions([group[row["data"], row["subject"], row["clip"]] for row in rows], heads)
     _expressions(demo, rows, faces, group, backend, finder)
     _glasses(demo, rows, faces, backend, finder)
 
@@ -144,9 +144,9 @@ def expression_change(
 def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
     """Apex against onset, each read from its own frame; the two share their identity."""
     chosen = [
-        (row, face, group[row["data"], row["clip"]])
+        (row, face, group[row["data"], row["subject"], row["clip"]])
         for row, face in zip(rows, faces, strict=True)
-        if group[row["data"], row["clip"]] in GROUPS
+        if group[row["data"], row["subject"], row["clip"]] in GROUPS
     ]
     chosen = chosen[:: max(1, len(chosen) // count)]
     pairs, groups = [], []

@@ -16,6 +16,7 @@ from conftest import alive_in_group
 from deca_assets import assets_folder
 
 import reconstruct_3d
+from benchmarks import reconstruction_sheet
 from data.errors import UserError, run_script
 from data.views import claim_views, read_backend, view_folder, view_names
 
@@ -277,3 +278,14 @@ def test_no_gpu_is_one_line(tmp_path: Path, capsys) -> None:
     assert "finds no GPU" in capsys.readouterr().err
     assert call(*arguments, "--out", tmp_path / "out", "--workers", 0) == 2
     assert "--workers 0" in capsys.readouterr().err
+
+
+def test_the_sheet_of_pictures(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "small.png"), small_face())
+    arguments = ["--out", str(tmp_path / "sheet.png"), "--images", str(tmp_path / "small.png")]
+    with pytest.raises(SystemExit) as end:
+        run_script(reconstruction_sheet.main, [*arguments, "astronaut"])
+    assert end.value.code == 0
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (2 * 246, 4 * 224 + 7 * 112, 3)
+    assert sheet[22:246].reshape(224, -1, 112, 3).std((0, 2, 3))[:-1].min() > 10  # no empty tile
