@@ -132,3 +132,11 @@ def test_the_views_show_the_expression_of_the_apex(backend: AnnyBackend) -> None
     for apex, group in ((brows, "brows_down"), (lips, "lip_corners_down")):
         acting, rest = expression_change(backend, apex, onset, group)
         assert acting > 2 and acting > 1.5 * rest, group
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda(backend: AnnyBackend, astronaut: Face) -> None:
+    (here,), (there,) = (b.reconstruct([astronaut]) for b in (backend, AnnyBackend("cuda")))
+    assert there.vertices.is_cuda and there.texture.is_cuda
+    assert np.abs(here.projected - there.projected).max() < 1
+    assert np.abs(draw_views(here).astype(int) - draw_views(there)).mean() < 1
