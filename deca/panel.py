@@ -10,7 +10,7 @@ from data.views import SIZE
 
 from .crop import face_square, whole_square
 from .reconstruction import Face, Reconstruction
-from .views import draw_in_image, draw_views
+from .views import draw_frontal, draw_in_image
 
 CAPTION = 22  # pixels
 
@@ -40,9 +40,10 @@ def panel(head: Reconstruction, face: Face) -> dict[str, np.ndarray]:
     """
     square = whole_square(face.image) if face.landmarks is None else face_square(face.landmarks)
     seen = cv2.warpAffine(face.image, square.to_crop(SIZE), (SIZE, SIZE), flags=cv2.INTER_AREA)
+    frontal, textured = draw_frontal(head)
     return {
         "input": seen,
         "reconstruction": draw_in_image(head, square),
-        "frontal": draw_views(head, (0,))[0],
-        "its colours": draw_views(head, (0,), textured=True)[0],
+        "frontal": frontal,
+        "its colours": textured,
     }

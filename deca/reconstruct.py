@@ -23,7 +23,7 @@ from .deca_backend import DecaBackend
 from .mesh import save_mesh
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .views import draw_views
+from .views import draw_frontal, draw_views
 
 BackendName = Literal["auto", "deca", "anny"]
 LARGEST = 2048  # pixels: greater images are reduced before anything else
@@ -126,10 +126,8 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
     pictures = {}
     if not names.isdisjoint(view_names()):
         pictures |= dict(zip(view_names(), draw_views(head), strict=True))
-    if "frontal.jpg" in names:
-        pictures["frontal.jpg"] = draw_views(head, (0,), SHOWN)[0]
-    if "textured.jpg" in names:
-        pictures["textured.jpg"] = draw_views(head, (0,), SHOWN, textured=True)[0]
+    if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
+        pictures["frontal.jpg"], pictures["textured.jpg"] = draw_frontal(head, SHOWN)
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     for name in names & pictures.keys():
