@@ -1,24 +1,20 @@
-"""Apex frames -> 13 views of a 3D head each, its codes, meshes.
+"""Apex frames -> 13 views of a 3D head each, a frontal face without glasses, codes, meshes.
 
 python reconstruct_3d.py --index data/smic_apex.csv --root DATA --out data/views
 python reconstruct_3d.py --image FILE --out FOLDER
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from data.errors import UserError, run_script
-from data.landmarks import FinderName, choose_finder, load_landmark_finder
-from deca.reconstruct import (
-    BackendName,
-    Extras,
-    load_backend,
-    read_face,
-    reconstruct_index,
-    write_head,
-)
+from data.landmarks import FinderName, choose_finder
+from data.views import claim_views
+from deca.reconstruct import BackendName, Extras, read_face, write_head
+from deca.reconstruct_index import Engine, reconstruct_index
 
 
 def main(
@@ -32,6 +28,8 @@ def main(
     mesh: Literal["obj", "glb"] | None = None,
     panel: bool = False,
     four_frames: bool = False,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     strict: bool = False,
 ) -> int:
     """Reconstruct the apex frames of an index, or one image.
@@ -45,24 +43,33 @@ def main(
         assets: DECA's and FLAME's files; python -m deca.assets where.
         landmarks: fan or dlib (default: fan if its weights are here, else dlib).
         mesh: also write each head as a mesh.
-        panel: also write input | reconstruction | frontal.
+        panel: also write input | reconstruction | frontal | its colours.
         four_frames: also the frames of the index's four-frames companion.
+        workers: processes, a subject at a time each; the files do not depend on their number
+            (default: one a core, on a GPU one).
+        device: where networks, fits and, on CUDA, the rasteriser run.
         strict: exit code 1 if a frame was skipped.
     """
     if (image is None) == (index is None) or (index is not None and root is None):
         raise UserError("give --index and --root, or --image for one image")
     if image is not None and out.exists():
         raise UserError(f"{out}: is there already; --out names a new folder for --image")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    engine = load_backend(backend, assets, device)
-    finder = load_landmark_finder(choose_finder(landmarks), device)
+    cuda = torch.cuda.is_available()
+    if device == "cuda" and not cuda:
+        raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")
+    device = "cuda" if cuda and device != "cpu" else "cpu"
+    engine = Engine(backend, assets, choose_finder(landmarks), device)
     extras = Extras(mesh, panel)
     if image is not None:
+        reconstructs, finder = engine.load()
         face = read_face(image, finder, "")
-        (head,) = engine.reconstruct([face])
-        write_head(head, face, engine.name, out, extras)
+        (head,) = reconstructs.reconstruct([face])
+        write_head(head, face, reconstructs.name, out, extras)
+        claim_views(out, reconstructs.name)
         return 0
-    failed = reconstruct_index(index, root, out, engine, finder, extras, four_frames)
+    if workers is None:
+        workers = 1 if device == "cuda" else os.cpu_count() or 1
+    failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
     return 1 if failed and strict else 0
 
 

@@ -6,11 +6,13 @@ python -m benchmarks.bench_reconstruction --demo DEMO_FOLDER
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import skimage.data
 import torch
 
+from data.cells import CELL_NAMES, face_cells
 from data.errors import run_script
 from data.frames import read_image
 from data.index import read_index
@@ -18,7 +20,7 @@ from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, AnnyBackend
 from deca.reconstruct import read_face
 from deca.reconstruction import Face, Reconstruction
-from deca.views import draw_views
+from deca.views import SIZE, draw_views
 
 # A group of the demo set's truth -> the facial actions, by the start of their names, it is read by.
 GROUPS = {
@@ -28,10 +30,19 @@ GROUPS = {
     "nose": ("noseSneer",),
     "lip_corners_down": ("mouthFrown",),
 }
+# The cells of the face that it moves.
+BROWS = ("center_eyebrow", "left_eyebrow", "right_eyebrow")
+CELLS = {
+    "brows_down": BROWS,
+    "brows_up": BROWS,
+    "smile": ("left_lip", "right_lip"),
+    "nose": ("left_nose", "right_nose"),
+    "lip_corners_down": ("left_lip", "right_lip"),
+}
 
 
 def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
-    """Print fit, identity, glasses, facial actions and speed.
+    """Print fit, identity, facial actions, expressions in the views, glasses and speed.
 
     Args:
         demo: a demo set that prepare_data.py drew, with its index in DEMO/index.
@@ -41,7 +52,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     torch.set_num_threads(threads)
     backend, finder = AnnyBackend(), load_landmark_finder("dlib")
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
-    group = {(r.data, r.clip): r.group for r in truth.itertuples()}
+    group = {(r.data, r.subject, r.clip): r.group for r in truth.itertuples()}
     rows = [r for p in sorted((demo / "index").glob("*_apex.csv")) for r in _rows(p)]
     rows = rows[:: max(1, len(rows) // clips)] if clips else rows
     seen: dict[str, int] = {}
@@ -70,7 +81,8 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     (head,) = backend.reconstruct([Face(image, finder(image))])
     print(f"fit on the astronaut: {_misfit(head):.2%}")
     _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
-    _actions([group[row["data"], row["clip"]] for row in rows], heads)
+    _actions([group[row["data"], row["subject"], row["clip"]] for row in rows], heads)
+    _expressions(demo, rows, faces, group, backend, finder)
     _glasses(demo, rows, faces, backend, finder)
 
 
@@ -106,6 +118,54 @@ def _actions(groups: list[str], heads: list[Reconstruction]) -> None:
     table = pd.crosstab(pd.Series(groups, name="truth"), pd.Series(found, name="found"))
     right = [t == f for t, f in zip(groups, found, strict=True) if t in GROUPS]
     print(f"strongest facial action right: {np.mean(right):.1%} of {len(right)} clips\n{table}")
+
+
+def expression_change(
+    backend: AnnyBackend, apex: Reconstruction, onset: Reconstruction, group: str
+) -> tuple[float, float]:
+    """How far the frontal views of two heads of one person differ: mean absolute grey levels.
+
+    In the cells of the face that a group of facial actions moves, and on the rest of the face.
+    """
+    points = backend.model.pick(apex.frontal[None])[0] - apex.framing.centre
+    points = points[:, :2].cpu().numpy() * apex.framing.scale * [1, -1]
+    landmarks = (points + 1) * SIZE / 2 - 0.5
+    face = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(landmarks.astype(np.int32)), 1)
+    acting = np.zeros((SIZE, SIZE), bool)
+    for name in CELLS[group]:
+        left, top, right, bottom = face_cells(landmarks)[CELL_NAMES.index(name)]
+        acting[top:bottom, left:right] = True
+    views = [draw_views(head, (0,))[0, :, :, 0].astype(float) for head in (apex, onset)]
+    off = np.abs(views[0] - views[1])
+    return float(off[acting].mean()), float(off[(face > 0) & ~acting].mean())
+
+
+def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
+    """Apex against onset, each read from its own frame; the two share their identity."""
+    chosen = [
+        (row, face, group[row["data"], row["subject"], row["clip"]])
+        for row, face in zip(rows, faces, strict=True)
+        if group[row["data"], row["subject"], row["clip"]] in GROUPS
+    ]
+    chosen = chosen[:: max(1, len(chosen) // count)]
+    pairs, groups = [], []
+    for row, face, name in chosen:
+        path = demo / row["onset_frame_path"]
+        onset = read_face(path, finder, face.subject, onset=path)
+        if onset.landmarks is not None:
+            pairs += [face, onset]
+            groups.append(name)
+    heads = backend.reconstruct(pairs)
+    changes = [
+        expression_change(backend, *two)
+        for two in zip(heads[::2], heads[1::2], groups, strict=True)
+    ]
+    table = pd.DataFrame(changes, columns=["acting cells", "rest of the face"])
+    table["clips more in acting cells"] = table.iloc[:, 0] > table.iloc[:, 1]
+    table.insert(0, "group", groups)
+    table = pd.concat([table, table.assign(group="all")]).groupby("group").agg("mean").round(2)
+    print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)\n{table}")
 
 
 def _glasses(demo, rows, faces, backend, finder) -> None:

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
 from .corpora import CORPORA, read_annotation
@@ -21,6 +19,7 @@ from .files import write_whole
 from .frames import ClipFolders
 from .index import build_index, clip_folder, write_index
 from .landmarks import fan_is_here, load_landmark_finder
+from .progress import progress_bar
 from .workers import one_thread, worker_pool
 
 
@@ -151,19 +150,16 @@ def _kept(job: Job) -> int | None:
 
 def _run(jobs: dict[int, Job], settings: ApexSettings, workers: int) -> dict[int, Apex | str]:
     """The apex of each job, or the line that says why there is none."""
-    console = Console(stderr=True)
-    columns = TextColumn("apexes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     outcomes = {}
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("apexes", total=len(jobs))
+        with progress_bar("apexes", len(jobs)) as bar:
             for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs))):
                 if isinstance(outcome, str):
                     warnings += f"warning: skipped {outcome}"
                 for line in warnings.splitlines():
-                    progress.console.out(line, highlight=False)
+                    bar.say(line)
                 outcomes[i] = outcome
-                progress.advance(bar)
+                bar.advance()
     except KeyboardInterrupt:
         done = f"{len(outcomes)} of {len(jobs)} clips done"
         raise KeyboardInterrupt(f"{done}; the same command goes on from there") from None

@@ -47,7 +47,7 @@ def draw(figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.nda
         turns = rotation_matrix(torch.from_numpy(np.float32(rotation)))
         moved = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
         moved, turns = (moved @ turns.mT).numpy(), turns.numpy()
-    camera = _camera(figure, setting)
+    camera = place_camera(figure, setting)
     # A head hardly moves within a clip: which lamps reach a vertex is found once, in frame 0.
     arrives = _arrives(figure, setting, *pose(figure, moved[0], turns[0]))
     frames = [
@@ -56,8 +56,8 @@ def draw(figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.nda
     return np.stack(frames)
 
 
-def _camera(figure: Figure, setting: Setting) -> Camera:
-    # Eyes and chin come to the same places in everybody's pictures, as in registered crops.
+def place_camera(figure: Figure, setting: Setting) -> Camera:
+    """Eyes and chin come to the same places in everybody's pictures, as in registered crops."""
     eyes = (figure.points.eyes[0] + figure.points.eyes[1]) / 2
     metres = (eyes[1] - figure.points.chin[1]) / (EYES_TO_CHIN * HEIGHT * setting.zoom)  # a pixel
     middle = eyes[1] - metres * HEIGHT * (0.5 - EYE_ROW)

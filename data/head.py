@@ -71,6 +71,24 @@ class Head(nn.Module):
         vertices = _y_up(self._model.get_rest_vertices(weights))
         return vertices - vertices.mean(1, keepdim=True)
 
+    def blend_weights(self, phenotypes: torch.Tensor, local_changes: torch.Tensor) -> torch.Tensor:
+        """The weights (B, N) of `blend_shapes` that make `neutral`; differentiable."""
+        none = local_changes.new_zeros(1, len(self.local_changes))
+        still = phenotypes.new_zeros(1, len(self.actions))
+        weights = self._model._get_phenotype_blendshape_coefficients(phenotypes, none, still)
+        # A local change has two shapes, one a sign; they come last.
+        signed = torch.stack([local_changes.clamp(min=0), (-local_changes).clamp(min=0)], -1)
+        signed = signed.flatten(1)
+        return torch.cat([weights[:, : -signed.shape[1]], signed], 1)
+
+    def blend_shapes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """A template (V, 3) and shapes (N, V, 3): template + weights . shapes is `neutral`.
+
+        Both are centred as `neutral` is, so that rows of them give rows of it.
+        """
+        template, shapes = _y_up(self._model.template_vertices), _y_up(self._model.blendshapes)
+        return template - template.mean(0), shapes - shapes.mean(1, keepdim=True)
+
     def forward(
         self,
         phenotypes: torch.Tensor,

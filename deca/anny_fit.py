@@ -4,21 +4,24 @@ The head is linear in its blend weights, so that 68 rows of every blend shape ar
 costs the 68 points of each frame, not meshes. Whole meshes are made once, at the end.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data.head import Head, rotation_matrix
 
-from .anny_landmarks import read_landmarks
-
+LANDMARKS = Path(__file__).with_name("anny_landmarks.json")  # anny_landmarks.py makes it
 STEPS = 150
 RATE = 0.04
 LEFT_EYE, RIGHT_EYE = 36, 45  # outer corners
 NOISE = 0.02  # of a landmark, in outer-eye-corner distances
 OUTLINE = 0.25  # weight of landmarks 0-16: they slide along the outline as the head turns
-SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2}  # standard deviations of the priors
+# Standard deviations of the priors; `frame`: what a frame adds to the resting face.
+SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2, "frame": 0.03}
 AGE = 2 / 3  # a young adult, as the drawn mean head
 FITTED = ("gender", "age", "weight", "african", "asian", "caucasian")  # seen in a face's shape
 
@@ -34,26 +37,27 @@ class Fit:
     camera: Tensor  # (B, 3): scale, x, y, as in Reconstruction
 
 
+def read_landmarks() -> tuple[np.ndarray, np.ndarray]:
+    """The landmarks' vertices (68, 3) on the head, and their weights (68, 3): sums are 1."""
+    content = json.loads(LANDMARKS.read_text(encoding="utf-8"))
+    return np.array(content["vertices"]), np.array(content["weights"], np.float32)
+
+
 class LandmarkModel:
-    """The 68 rows of the head's blend shapes."""
+    """The 68 rows of the head's blend shapes, on the head's device."""
 
     def __init__(self, head: Head) -> None:
         self.head = head
-        vertices, weights = (torch.from_numpy(array) for array in read_landmarks())
-        self.vertices, self.weights = vertices, weights
+        self.device = head.faces.device
+        self.vertices, self.weights = (
+            torch.from_numpy(array).to(self.device) for array in read_landmarks()
+        )
         with torch.no_grad():
-            phenotypes, nothing = self.mean_identity(1)
-            model = head._model
-
-            def rows(points: Tensor) -> Tensor:  # (N, V, 3), z up -> (N, 68, 3), y up
-                x, y, z = points.unbind(-1)
-                points = torch.stack([x, z, -y], -1)
-                return self.pick(points - points.mean(1, keepdim=True))
-
-            self.template = rows(model.template_vertices[None])[0]
-            self.shapes = rows(model.blendshapes)  # (413, 68, 3)
-            self.action_rows = self.pick(head.action_offsets)  # (52, 68, 3)
-            mean = self.neutral(phenotypes, nothing)[0]
+            template, shapes = head.blend_shapes()
+            self.template = self.pick(template[None])[0]
+            self.shapes = self.pick(shapes)  # (N, 68, 3)
+            self.actions = self.pick(head.action_offsets)  # (52, 68, 3)
+            mean = self.neutral(*self.mean_identity(1))[0]
         self.width = float(torch.linalg.norm((mean[LEFT_EYE] - mean[RIGHT_EYE])[:2]))
         self.mean = mean
 
@@ -63,27 +67,25 @@ class LandmarkModel:
 
     def mean_identity(self, people: int) -> tuple[Tensor, Tensor]:
         """Phenotypes and local changes of the mean head, for each of `people`."""
-        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5)
+        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5, device=self.device)
         phenotypes[:, self.head.phenotypes.index("age")] = AGE
-        return phenotypes, torch.zeros(people, len(self.head.local_changes))
+        return phenotypes, phenotypes.new_zeros(people, len(self.head.local_changes))
 
     def neutral(self, phenotypes: Tensor, changes: Tensor) -> Tensor:
         """Landmarks (S, 68, 3) in metres of faces without expression."""
-        model = self.head._model
-        none = changes.new_zeros(1, len(self.head.local_changes))
-        weights = model._get_phenotype_blendshape_coefficients(
-            phenotypes, none, changes.new_zeros(1, len(self.head.actions))
-        )
-        signed = torch.stack([changes.clamp(min=0), (-changes).clamp(min=0)], -1).flatten(1)
-        weights = torch.cat([weights[:, : -signed.shape[1]], signed], 1)
+        weights = self.head.blend_weights(phenotypes, changes)
         return self.template + torch.einsum("sn,nlc->slc", weights, self.shapes)
 
 
-def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) -> Fit:
+def fit(
+    model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor, known: Tensor
+) -> Fit:
     """Fit frames' landmarks (B, 68, 2) in pixels; people (B,) in 0..S-1: who each frame shows.
 
-    added (B, 52): facial actions on top of those that are sought, 0 where nothing is known.
-    Deterministic.
+    known (B,) bool: whether added (B, 52), the frame's facial actions since its clip's onset, are
+    known; else they are 0. Where they are known the rest is the person's resting face, the same
+    in all such frames but for a little: landmarks are too coarse to tell more.
+    All on the model's device. Deterministic.
     """
     frames, persons = len(landmarks), int(people.max()) + 1
     width = torch.linalg.norm(landmarks[:, LEFT_EYE] - landmarks[:, RIGHT_EYE], dim=1)
@@ -93,16 +95,19 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
 
     prior, changes = model.mean_identity(persons)
     phenotypes = prior.clone()
-    fitted = torch.tensor([name in FITTED for name in model.head.phenotypes])
-    rotation = torch.zeros(frames, 3)
-    scale = torch.zeros(frames)  # log
+    fitted = torch.tensor([name in FITTED for name in model.head.phenotypes], device=model.device)
+    rotation = landmarks.new_zeros(frames, 3)
+    scale = landmarks.new_zeros(frames)  # log
     shift = -model.mean[17:, :2].mean(0).expand(frames, 2) / model.width
     shift = shift.clone()
-    actions = torch.zeros(frames, len(model.head.actions))
-    unknowns = [phenotypes, changes, rotation, scale, shift, actions]
+    actions = landmarks.new_zeros(frames, len(model.head.actions))
+    resting = landmarks.new_zeros(persons, len(model.head.actions))
+    rests = known.to(landmarks.dtype)[:, None]
+    spread = rests * SPREAD["frame"] + (1 - rests) * SPREAD["actions"]
+    unknowns = [phenotypes, changes, rotation, scale, shift, actions, resting]
     for unknown in unknowns:
         unknown.requires_grad_(True)
-    trust = torch.ones(68)
+    trust = landmarks.new_ones(68)
     trust[:17] = OUTLINE
     optimizer = torch.optim.Adam(unknowns, RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, RATE / 50)
@@ -110,28 +115,30 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         # Pose and camera come first: a turned head must not be read as a lopsided one.
         free = step >= STEPS // 6
         points = model.neutral(phenotypes, changes)[people]
-        moved = (actions + added).clamp(0, 1)
-        points = points + torch.einsum("ba,alc->blc", moved, model.action_rows)
+        moved = (actions + rests * resting[people] + added).clamp(0, 1)
+        points = points + torch.einsum("ba,alc->blc", moved, model.actions)
         points = points @ rotation_matrix(rotation).mT / model.width
         placed = scale.exp()[:, None, None] * points[..., :2] + shift[:, None]
         off = ((placed - target) ** 2).sum(-1) * trust
         loss = off.sum() / NOISE**2
         loss = loss + ((phenotypes - prior) ** 2).sum() / SPREAD["phenotypes"] ** 2
         loss = loss + (changes**2).sum() / SPREAD["changes"] ** 2
-        loss = loss + (actions**2).sum() / SPREAD["actions"] ** 2
+        loss = loss + (resting**2).sum() / SPREAD["actions"] ** 2
+        loss = loss + ((actions / spread) ** 2).sum()
         optimizer.zero_grad()
         loss.backward()
         if free:
             phenotypes.grad[:, ~fitted] = 0
         else:
-            for unknown in (phenotypes, changes, actions):
+            for unknown in (phenotypes, changes, actions, resting):
                 unknown.grad = None
         optimizer.step()
         schedule.step()
         with torch.no_grad():
             phenotypes.clamp_(0, 1)
             changes.clamp_(-1, 1)
-            actions.clamp_(0, 1)
+            actions.copy_(torch.where(known[:, None], actions, actions.clamp(0, 1)))
+            resting.clamp_(0, 1)
     with torch.no_grad():
         pixels = width * scale.exp() / model.width
         x = middle[:, 0] + width * shift[:, 0]
@@ -139,7 +146,7 @@ def fit(model: LandmarkModel, landmarks: Tensor, people: Tensor, added: Tensor) 
         return Fit(
             phenotypes.detach(),
             changes.detach(),
-            (actions + added).clamp(0, 1).detach(),
+            (actions + rests * resting[people] + added).clamp(0, 1).detach(),
             rotation.detach(),
             torch.stack([pixels, x, y], 1),
         )

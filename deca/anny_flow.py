@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 RIDGE, SPARSE = 0.02, 0.03  # see actions_between
+CHOSEN = 0.02  # an action is kept from here on
 ROUNDS = 4  # of reweighting against outliers
 
 
@@ -68,16 +69,25 @@ def actions_between(
     high = np.r_[np.ones(len(offsets)), np.full(6, np.inf)]
     weight = np.ones(count)
     unit = 0.01 * np.sqrt(count)  # residuals are measured in hundredths of the width
+    used = np.ones(len(moves), bool)
     found = np.zeros(len(moves))
-    for _ in range(ROUNDS):
+    for step in range(ROUNDS + 1):
+        ridge, sparse = RIDGE, SPARSE
+        if step == ROUNDS:
+            # The penalties choose the actions but make them too small: those that were chosen
+            # are found again, nearly without (the relaxed lasso, Meinshausen 2007).
+            ridge, sparse = RIDGE / 10, 0
+            used[: len(offsets)] = found[: len(offsets)] > CHOSEN
         rooted = np.repeat(np.sqrt(weight), 2) / unit
-        a = matrix * rooted[:, None]
+        a = matrix[:, used] * rooted[:, None]
+        actions = int(used[: len(offsets)].sum())
         normal = a.T @ a
-        normal[np.arange(len(offsets)), np.arange(len(offsets))] += RIDGE
+        normal[np.arange(actions), np.arange(actions)] += ridge
         right = a.T @ (value * rooted)
-        right[: len(offsets)] -= SPARSE
+        right[:actions] -= sparse
         root = np.linalg.cholesky(normal + 1e-9 * np.eye(len(normal)))
-        found = lsq_linear(root.T, np.linalg.solve(root, right), (low, high)).x
+        found = np.zeros(len(moves))
+        found[used] = lsq_linear(root.T, np.linalg.solve(root, right), (low[used], high[used])).x
         off = np.linalg.norm((matrix @ found - value).reshape(-1, 2), axis=1)
         weight = 1 / (1 + (off / 0.01) ** 2)
     return found[: len(offsets)].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Where the 68 landmarks lie on the Anny head: the file anny_landmarks.json, and how it was made.
+"""How anny_landmarks.json was made: where the 68 landmarks lie on the Anny head.
 
 python -m deca.anny_landmarks makes it anew: dlib's detector looks at frontal pictures of drawn
 people, and the points behind its landmarks, carried onto the mean head, are averaged.
@@ -6,13 +6,12 @@ people, and the points behind its landmarks, carried onto the mean head, are ave
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from data.demo_figure import build_figure
-from data.demo_picture import _camera, draw
+from data.demo_picture import draw, place_camera
 from data.demo_plan import generator, sample_person, sample_setting
 from data.errors import run_script
 from data.files import write_whole
@@ -20,19 +19,14 @@ from data.head import load_head
 from data.landmarks import load_landmark_finder
 from data.raycast import Scene
 
-PATH = Path(__file__).with_name("anny_landmarks.json")
+from .anny_fit import LANDMARKS
+
 PEOPLE = 40
 # Each landmark's twin on the other side of the face (iBUG order).
 MIRROR = np.r_[
     16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
     54:47:-1, 59:54:-1, 64:59:-1, 67, 66, 65,
 ]  # fmt: skip
-
-
-def read_landmarks() -> tuple[np.ndarray, np.ndarray]:
-    """The landmarks' vertices (68, 3), and their weights (68, 3), which add up to 1."""
-    content = json.loads(PATH.read_text(encoding="utf-8"))
-    return np.array(content["vertices"]), np.array(content["weights"], np.float32)
 
 
 def main() -> None:
@@ -53,10 +47,10 @@ def main() -> None:
     at = np.median(places, 0)
     at = (at + at[MIRROR] * [-1, 1, 1]) / 2
     vertices, weights = _onto(at, mean, shown)
-    with write_whole(PATH) as part:
+    with write_whole(LANDMARKS) as part:
         content = {"vertices": vertices.tolist(), "weights": weights.round(5).tolist()}
         part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    print(f"{PATH}: from {len(places)} of {PEOPLE} drawn people")
+    print(f"{LANDMARKS}: from {len(places)} of {PEOPLE} drawn people")
 
 
 def _places(name: str, shown: np.ndarray, mean: np.ndarray, finder) -> np.ndarray | None:
@@ -69,7 +63,7 @@ def _places(name: str, shown: np.ndarray, mean: np.ndarray, finder) -> np.ndarra
     landmarks = finder(image)
     if landmarks is None:
         return None
-    camera = _camera(figure, setting)
+    camera = place_camera(figure, setting)
     origins = np.broadcast_to(camera.eye, camera.directions.shape)
     hits = Scene(figure.neutral, shown).first_hit(origins, camera.directions)
     width = image.shape[1]

@@ -165,23 +165,30 @@ def _to_map(images: Tensor) -> Tensor:
 
 
 def read_albedo(path: Path) -> Albedo:
-    """Read FLAME_albedo_from_BFM.npz: MU (S, S, 3) and PC (S, S, 3, 50 or more), BGR in [0, 1]."""
+    """Read FLAME_albedo_from_BFM.npz: the colours' mean MU and their components PC.
+
+    MU holds S x S x 3 numbers, BGR in [0, 1]; PC as many for each of 199 components, the last
+    axis, of which DECA's code has the first 50. Readers of the file reshape both, so that their
+    shapes may be flat.
+    """
     content = _load_numpy(path)
     count = CODES["texture"]
     try:
-        mean, basis = np.squeeze(content["MU"]), content["PC"]
+        mean, basis = content["MU"], content["PC"]
     except (KeyError, IndexError, ValueError, zipfile.BadZipFile, OSError) as error:
         raise UserError(f"{path}: no archive with MU and PC ({error})") from error
-    size = len(mean) if mean.ndim else 0
-    if mean.shape != (size, size, 3) or basis.shape[:-1] != mean.shape or basis.shape[-1] < count:
+    size = round((mean.size / 3) ** 0.5)
+    components = basis.shape[-1] if basis.ndim else 0
+    fits = mean.size == 3 * size**2 > 0 and basis.size == mean.size * components
+    if not fits or components < count:
         raise UserError(
             f"{path}: MU is {mean.shape} and PC {basis.shape}, not (S, S, 3) and (S, S, 3, {count})"
         )
-    rgb = np.s_[..., ::-1]
-    basis = np.moveaxis(basis[..., :count], -1, 0)
+    mean = mean.reshape(1, size, size, 3)[..., ::-1].astype(np.float32)
+    basis = basis.reshape(size, size, 3, components)[..., ::-1, :count].astype(np.float32)
     return Albedo(
-        _to_map(torch.from_numpy(mean[rgb].astype(np.float32)[None]))[0],
-        _to_map(torch.from_numpy(basis[rgb].astype(np.float32))),
+        _to_map(torch.from_numpy(mean))[0],
+        _to_map(torch.from_numpy(np.moveaxis(basis, -1, 0))),
     )
 
 

@@ -17,6 +17,11 @@ class Face:
     landmarks: np.ndarray | None  # (68, 2) in the image's pixels; None: no face was found
     subject: str = ""  # faces of one subject may share an identity
     onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
+    pixel: float = 1.0  # of `image`, in pixels of the file: large images are reduced
+
+    def to_file(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2) in the image's pixels -> in the file's."""
+        return (points + 0.5) * self.pixel - 0.5
 
 
 @dataclass(frozen=True)

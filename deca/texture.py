@@ -1,23 +1,43 @@
 """Colours of a head in uv: from its image where that shows the skin, from a mean elsewhere."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .rasterizer import rasterize
+from .rasterizer import Fragments, rasterize
 from .reconstruction import Topology, to_pixels
 
 
 class UvMap:
-    """A topology's unwrapped mesh, rasterised once: values at vertices -> maps in uv."""
+    """A topology's unwrapped mesh, rasterised once: values at vertices -> maps in uv.
 
-    def __init__(self, topology: Topology, size: int) -> None:
+    Where the map is empty it is 0; with `spread` the nearest texel's value, so that colours
+    looked up at the edge of a chart do not mix with what is beside it.
+    """
+
+    def __init__(self, topology: Topology, size: int, spread: bool = False) -> None:
         self.faces = topology.faces
         (self.fragments,) = rasterize(topology.uv_positions(), topology.uv_faces, size)
+        self.nearest = _nearest_texels(self.fragments) if spread else None
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Values (B, V, C) -> maps (B, C, size, size), 0 where the map is empty."""
-        return self.fragments.image(self.fragments.interpolate(values, self.faces))
+        """Values (B, V, C) -> maps (B, C, size, size)."""
+        painted = self.fragments.interpolate(values, self.faces)
+        if self.nearest is None:
+            return self.fragments.image(painted)
+        return painted.transpose(-1, -2)[..., self.nearest]
+
+
+def _nearest_texels(fragments: Fragments) -> Tensor:
+    """For each texel (S, S) the nearest one that is painted, as its place in the fragments."""
+    size = fragments.size
+    order = np.full(size * size, -1)
+    order[fragments.pixel.cpu().numpy()] = np.arange(len(fragments.pixel))
+    order = order.reshape(size, size)
+    rows, columns = distance_transform_edt(order < 0, return_distances=False, return_indices=True)
+    return torch.from_numpy(order[rows, columns]).to(fragments.pixel.device)
 
 
 def sample_image(image: Tensor, pixels: Tensor) -> Tensor:
@@ -39,7 +59,7 @@ def image_texture(
     """A texture (3, S, S) out of the image, blended into the map `elsewhere` (3, S, S).
 
     positions and normals (3, S, S): the posed head in uv; image (3, H, W); mask (S, S) in [0, 1]:
-    where the image may go; skin (S, S): where its mean colour is measured, to which `elsewhere`
+    where the image may go; skin (S, S): where its colour is measured, to which `elsewhere`
     is brought, so that the border does not show.
     """
     pixels = to_pixels(positions.permute(1, 2, 0), camera)
@@ -49,8 +69,9 @@ def image_texture(
     # Skin seen at a grazing angle is smeared: from 80 to 70 degrees the image fades in.
     facing = ((normals[2] - 0.17) / 0.17).clamp(0, 1)
     weight = mask * inside * facing
-    measured = weight * skin
-    if measured.sum() > 0:
-        ratio = (seen * measured).sum((1, 2)) / (elsewhere * measured).sum((1, 2)).clamp(min=1e-6)
+    measured = weight * skin > 0.5
+    if measured.any():
+        # Medians: brows, lips and glasses are few against the skin.
+        ratio = seen[:, measured].median(1)[0] / elsewhere[:, measured].median(1)[0].clamp(min=1e-3)
         elsewhere = elsewhere * ratio[:, None, None]
     return (weight * seen + (1 - weight) * elsewhere).clamp(0, 1)

@@ -29,6 +29,20 @@ def draw_views(
     The head's own rotation is replaced by the yaw; centre and scale are the same in all views.
     Grey with fine detail, or with its texture as it is.
     """
+    drawn = [_draw(head, seen, turn, textured) for seen, turn in _look(head, yaws, size)]
+    return torch.stack(drawn).cpu().numpy()
+
+
+@torch.no_grad()
+def draw_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """The view at yaw 0, grey and textured, each uint8 (size, size, 3)."""
+    ((seen, turn),) = _look(head, (0,), size)
+    grey, textured = (_draw(head, seen, turn, with_texture) for with_texture in (False, True))
+    return grey.cpu().numpy(), textured.cpu().numpy()
+
+
+def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
+    """What is seen from each yaw, and the rotation (3, 3) that it is."""
     camera = head.frontal.new_tensor([[head.framing.scale, 0, 0]])
     points = project((head.frontal - head.framing.centre)[None], camera)[0]
     axes = points.new_zeros(len(yaws), 3)
@@ -37,8 +51,7 @@ def draw_views(
     flip = turns.new_tensor([1.0, -1.0, -1.0])  # y and z change sign in image space
     in_image_space = flip[:, None] * turns * flip
     images = rasterize(points, head.topology.faces, size, in_image_space)
-    drawn = [_draw(head, seen, turn, textured) for seen, turn in zip(images, turns, strict=True)]
-    return torch.stack(drawn).cpu().numpy()
+    return list(zip(images, turns, strict=True))
 
 
 @torch.no_grad()
@@ -56,14 +69,13 @@ def draw_in_image(
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
     normals = seen.interpolate(head.normals, head.topology.faces)
-    towards_viewer = normals @ turn[2]
     if textured:
         colours = _sample(head.texture, head, seen)
     else:
+        kept = normals @ turn[2] > -FACING
         if head.normal_map is not None:
             normals = _sample(head.normal_map, head, seen)
-        colours = GREY * lamp_shading(normals, turn)[:, None].expand(-1, 3)
-    colours = colours * (towards_viewer > -FACING)[:, None]
+        colours = (GREY * lamp_shading(normals, turn) * kept)[:, None].expand(-1, 3)
     bytes_ = (colours.clamp(0, 1) * 255).round().byte()
     return seen.image(bytes_).permute(1, 2, 0).contiguous()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from apex_clips import write_smic
-from conftest import start
+from conftest import alive_in_group, start
 
 import smic_processing
 from data import apex_run
@@ -235,18 +235,6 @@ def test_workers_end_when_the_run_is_killed(many, tmp_path):
     process.kill()
     process.wait()
     ends = time.monotonic() + 10
-    while alive := _alive_in_group(process.pid):
+    while alive := alive_in_group(process.pid):
         assert time.monotonic() < ends, alive
         time.sleep(0.05)
-
-
-def _alive_in_group(group: int) -> list[int]:
-    alive = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, its_group = stat.read_text().rsplit(")", 1)[1].split()[:3]
-        except OSError:
-            continue
-        if int(its_group) == group and state != "Z":
-            alive.append(int(stat.parent.name))
-    return alive

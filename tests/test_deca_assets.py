@@ -309,6 +309,12 @@ def test_optional_albedo(folder, capsys):
     albedo = load_assets(folder).albedo
     assert albedo.mean[:, 0, 0].tolist() == pytest.approx([0.7, 0.5, 0.4])  # RGB from BGR
     assert albedo.basis.shape == (50, 3, 256, 256)
+    path = folder / "FLAME_albedo_from_BFM.npz"
+    with np.load(path) as shaped:
+        mean, basis = shaped["MU"], shaped["PC"]
+    np.savez(path, MU=mean.reshape(1, -1), PC=basis.reshape(-1, basis.shape[-1]))
+    flat = load_assets(folder).albedo
+    assert torch.equal(flat.mean, albedo.mean) and torch.equal(flat.basis, albedo.basis)
 
 
 @pytest.mark.parametrize("broken", ["npz", "shape", "keys", "npy"])

@@ -1,0 +1,49 @@
+"""Pictures beside each other, each with its name above it."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from data.views import SIZE
+
+from .crop import face_square, whole_square
+from .reconstruction import Face, Reconstruction
+from .views import draw_frontal, draw_in_image
+
+CAPTION = 22  # pixels
+
+
+def side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures of one height, uint8 (H, W, 3), by what is written above them."""
+    return np.hstack(
+        [np.vstack([caption(text, image.shape[1]), image]) for text, image in pictures.items()]
+    )
+
+
+def caption(text: str, width: int) -> np.ndarray:
+    """A line of text in the middle of a strip, uint8 (CAPTION, width, 3), black on white."""
+    strip = Image.new("RGB", (width, CAPTION), "white")
+    ImageDraw.Draw(strip).text(
+        (width / 2, CAPTION / 2), text, "black", ImageFont.load_default(14), anchor="mm"
+    )
+    return np.asarray(strip)
+
+
+def panel(head: Reconstruction, face: Face) -> dict[str, np.ndarray]:
+    """Input, reconstruction and frontal view, each uint8 (224, 224, 3), by their captions.
+
+    The reconstruction lies as in the input. `frontal` is the shape alone, as the views are: what
+    the head does not have, glasses above all, is gone. `its colours` shows what the photograph
+    shows, glasses included.
+    """
+    square = whole_square(face.image) if face.landmarks is None else face_square(face.landmarks)
+    seen = cv2.warpAffine(face.image, square.to_crop(SIZE), (SIZE, SIZE), flags=cv2.INTER_AREA)
+    frontal, textured = draw_frontal(head)
+    return {
+        "input": seen,
+        "reconstruction": draw_in_image(head, square),
+        "frontal": frontal,
+        "its colours": textured,
+    }
