@@ -261,7 +261,7 @@ function openClip(experiment, rows, at, by = 0) {
   const name = clips.clip[i];
   const told = (protocol) => el("dd", {}, verdict(clips[protocol][i] === clips.label[i]), ` ${classes[clips[protocol][i]]}`);
   const chart = lineChart({
-    title: "Class scores by epoch",
+    title: "Class scores by epoch (thick: the true class)",
     description: classes.map((label, k) => `${label} ${number(clips.scores[i].at(-1)[k] / 1000)}`).join(", ") + " after the last epoch.",
     x: curves.epochs, high: 1,
     lines: classes.map((label, k) => ({ name: label, values: clips.scores[i].map((row) => row[k] / 1000), kind: `class${k}${k === clips.label[i] ? " true" : ""}` })),
