@@ -152,5 +152,7 @@ def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
             f"{row.accuracy:.4f}",
             style="dim" if row.protocol == "best" else None,
         )
-    Console(width=max(110, Console().width)).print(table)
+    console = Console()
+    wanted = console.measure(table, options=console.options.update(width=1000)).maximum
+    Console(width=max(wanted, console.width)).print(table)  # a narrow terminal cuts no number
     print(f"* {BEST_NOTE}. 95%: bootstrap over subjects.")

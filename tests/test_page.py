@@ -229,3 +229,11 @@ def test_classes_differ_for_the_colour_blind(kind, scheme):
     colours = [re.findall(rf"--class{k}: (#\w+)", text)[scheme] for k in range(len(FIVE))]
     labs = [seen(colour, kind) for colour in colours]
     assert min(np.linalg.norm(a - b) for i, a in enumerate(labs) for b in labs[:i]) > 11
+
+
+def test_a_long_name_cuts_no_number_of_the_printed_table(tmp_path):
+    name = "composite_dual_3d_with_a_name_that_goes_on_and_on"
+    write_run(tmp_path, name, SUBJECTS)
+    done = run("get_result_log.py", "--result", tmp_path)
+    assert name in done.stdout
+    assert "…" not in done.stdout

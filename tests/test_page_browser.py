@@ -106,7 +106,7 @@ def test_best_is_marked_and_partial_runs_are_said(visit, site):
     assert "optimistic" in tab.locator(".confusion caption").nth(1).inner_text()
     assert "optimistic" in tab.locator("svg[role=img]").nth(1).get_attribute("aria-label")
     heads = tab.locator("#compare thead th").all_inner_texts()
-    assert sum("best †" in head for head in heads) == 3
+    assert sum("best\u00a0†" in head for head in heads) == 3
     assert "Only 3 of 4 subjects" in tab.locator(".warning").inner_text()
     row = tab.locator("#compare tbody tr", has_text="partial")
     assert "3 of 4" in row.first.inner_text()
