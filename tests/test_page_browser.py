@@ -68,6 +68,7 @@ def visit(browser):
         tab.on("pageerror", lambda error: noise.append(str(error)))
         tab.on("request", lambda request: requests.append(request.url))
         tab.goto(path.as_uri() + (f"#experiment={experiment}" if experiment else ""))
+        tab.locator("svg[role=img]").nth(1).wait_for()  # charts are drawn once their size is known
         return tab
 
     go.noise, go.requests = noise, requests
@@ -180,7 +181,7 @@ def test_a_clip_opens_steps_and_closes_by_keyboard(visit, site):
     tab.keyboard.press("Enter")
     dialog = tab.locator("dialog[open]")
     assert dialog.locator("h2").inner_text() == "s01_ne_00"
-    assert dialog.locator("svg[role=img]").count() == 1
+    dialog.locator("svg[role=img]").wait_for()
     images = dialog.locator("img")
     assert images.count() == 3
     assert "heat map" in images.nth(2).get_attribute("alt")
@@ -292,7 +293,7 @@ def test_axe_finds_no_fault(visit, site, width, dark):
 def test_experiments_are_chosen_by_link_and_list(visit, site):
     tab = visit(site)
     tab.locator("#compare").get_by_role("link", name="zero_shot").click()
-    assert tab.locator("h3.name").inner_text() == "zero_shot"
+    tab.locator("h3.name", has_text="zero_shot").wait_for()
     assert "nothing was trained" in tab.locator("figure.plot").first.inner_text()
     tab.locator("select#experiment").select_option("casme2_5")
     assert tab.locator("h3.name").inner_text() == "casme2_5"
