@@ -9,14 +9,37 @@ READY := $(VENV)/.ready
 SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --image-size 160 --augment flip
 SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 
-.PHONY: demo test lint clean
-demo: $(READY)
-	$(PY) prepare_data.py demo --out demo
-	$(PY) smic_processing.py $(SMIC) --out demo/index/smic_apex.csv --plots demo/apex_plots
-	$(PY) prepare_data.py smic $(SMIC) --out demo/index
+COMPOSITE := --root demo --index demo/index/composite_apex.csv
+
+.PHONY: demo demo-3d demo-motion drawn test lint clean
+demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
 	  $(SMALL) --epochs 15
 	$(PY) get_result_log.py
+
+# The composite of all three corpora: 2D, 3D and both, on views of the free head.
+demo-3d: drawn
+	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
+	for streams in 2d 3d dual; do \
+	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
+	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --epochs 15 || exit; done
+	$(PY) get_result_log.py
+
+# Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
+demo-motion: drawn
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt none
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --weights none
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt head
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt all
+	$(PY) get_result_log.py
+
+drawn: $(READY)
+	$(PY) prepare_data.py demo --out demo
+	$(PY) smic_processing.py $(SMIC) --out demo/index/smic_apex.csv --plots demo/apex_plots
+	$(PY) prepare_data.py smic $(SMIC) --out demo/index
+	$(PY) prepare_data.py casme2 --root demo --annotation demo/CASME2/CASME2-coding-20140508.xlsx --out demo/index
+	$(PY) prepare_data.py samm --root demo --annotation demo/SAMM/SAMM_Micro_FACS_Codes_v2.xlsx --out demo/index
+	$(PY) prepare_data.py composite --out demo/index
 
 test: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff
 
 from data.errors import UserError, run_script
+from loso.groups import print_groups, summarise_groups
 from loso.results import collect, print_summary, summarise, write_tables
 from report.confusion import write_confusions
 from report.figures import Format
@@ -32,10 +33,14 @@ def main(
         raise UserError("--thumbnails goes with --html")
     log, classes, expected = collect(result)
     summary = summarise(log, classes)
-    write_tables(result, log, summary)
+    groups = summarise_groups(log, classes)
+    tables = {"result_log.csv": log, "summary.csv": summary, "groups.csv": groups}
+    write_tables(result, tables)
     write_confusions(result, log, classes, format)
     print_summary(summary, expected)
-    print(f"wrote {result / 'result_log.csv'} and {result / 'summary.csv'}")
+    if groups["group"].nunique() > 1:
+        print_groups(groups)
+    print(f"wrote {', '.join(str(result / name) for name in tables)}")
     if html:
         path = write_page(result, log, summary, expected, thumbnails)
         print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -1,10 +1,85 @@
-"""Pictures of a run: learning curves."""
+"""Pictures of a run: heat maps (cam), glasses taken off (glasses), learning curves (curves).
+
+python visualize.py cam --experiment NAME
+python visualize.py cam --weights FILE --clip FOLDER_OR_VIDEO_OR_IMAGE
+"""
 
 from pathlib import Path
+
+import pandas as pd
 
 from data.errors import UserError, run_script
 from report.curves import write_curves
 from report.figures import Format
+
+
+def cam(
+    experiment: str | None = None,
+    result: Path = Path("result"),
+    weights: Path | None = None,
+    clip: Path | None = None,
+    onset: int | None = None,
+    apex: int | None = None,
+    assets: Path | None = None,
+    out: Path | None = None,
+    limit: int | None = None,
+    format: Format = "png",
+) -> None:
+    """Draw what networks look at: one panel a clip, with heat over each stream's pictures.
+
+    Args:
+        experiment: a run with --save-weights; each clip is seen by the fold that held it out.
+        result: folder that holds the experiments' folders.
+        weights: one network's file instead (default: the one that learned from drawn motion).
+        clip: and the clip that it looks at: a folder of frames, a video, an image.
+        onset: number of the clip's onset frame (default: the first).
+        apex: number of the clip's apex frame (default: it is looked for).
+        assets: DECA's and FLAME's files, for networks that learned from DECA's views.
+        out: the panel's file (default: cam.png or cam.pdf).
+        limit: at most so many clips a fold.
+        format: png, or pdf for papers (fonts embedded).
+    """
+    # Here: torch and captum take seconds that the other pictures have no use for.
+    from data.landmarks import choose_finder, load_landmark_finder
+    from report.attention import CPU, look, write_attention
+
+    if (experiment is None) == (clip is None):
+        raise UserError("give --experiment for a whole run, or --clip (and --weights) for one clip")
+    finder = load_landmark_finder(choose_finder())
+    if experiment is not None:
+        table = write_attention(result / experiment, finder, format, limit)
+        _print_attention(table)
+        print(f"panels in {result / experiment / 'cam'}, figures in attention.csv beside it")
+        return
+    from loso.predict import load_classifier, pick_frames, read_clip
+
+    for path in (clip, *([weights] if weights else [])):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+    classifier = load_classifier(weights)
+    if len(classifier.networks) > 1:
+        raise UserError(f"--weights {weights}: a heat map is of one network; name a file")
+    picked = pick_frames(clip, onset, apex, finder)
+    readings = read_clip(classifier, picked, finder, assets, CPU, str(clip))
+    (network,) = classifier.networks
+    out = out or Path(f"cam.{format}")
+    seen = look(network, classifier.settings, picked, readings, finder, clip.name)
+    seen.save(out)
+    print(f"{seen.shown.title}; wrote {out}")
+
+
+def _print_attention(table: pd.DataFrame) -> None:
+    for stream, rows in table.groupby("stream"):
+        mean = rows.mean(numeric_only=True)
+        print(
+            f"{stream}: {mean['heat_in_cells']:.0%} of the face's heat lies in the ten cells, "
+            f"which are {mean['cells_of_face']:.0%} of the face ({len(rows)} clips)"
+        )
+    clips = table.drop_duplicates(["data", "subject", "clip"])
+    print(
+        f"erasing the hottest fifth takes {clips['fall_hottest'].mean():.3f} off the class score, "
+        f"a random fifth {clips['fall_random'].mean():.3f}"
+    )
 
 
 def curves(
@@ -28,4 +103,4 @@ def curves(
 
 
 if __name__ == "__main__":
-    run_script({"curves": curves})
+    run_script({"cam": cam, "curves": curves})

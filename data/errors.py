@@ -1,7 +1,6 @@
 """What a user gets to see when something is wrong: one line and exit code 2."""
 
 import sys
-import warnings
 from collections.abc import Callable
 
 import tyro
@@ -27,7 +26,6 @@ def run_script(main: Callable, argv: list[str] | None = None) -> None:
     A UserError ends it with one line on stderr and exit code 2, Ctrl-C with exit code 130;
     anything else is a bug and raises. If main returns an int, that is the exit code.
     """
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     try:
         if isinstance(main, dict):
             code = tyro.extras.subcommand_cli_from_dict(main, args=argv)

@@ -1,9 +1,9 @@
 """68 facial landmarks (iBUG order) of one image, from FAN or from dlib, behind one interface."""
 
 import functools
+import importlib.util
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -79,15 +79,9 @@ class DlibFinder:
     def __init__(self) -> None:
         import dlib
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # face_recognition_models uses pkg_resources
-            import face_recognition_models
-
         self._rectangle = dlib.rectangle
         self._detect = dlib.get_frontal_face_detector()
-        self._predict = dlib.shape_predictor(
-            face_recognition_models.pose_predictor_model_location()
-        )
+        self._predict = dlib.shape_predictor(str(_dlib_model()))
 
     def __call__(self, image: np.ndarray) -> np.ndarray | None:
         """See LandmarkFinder."""
@@ -101,6 +95,12 @@ class DlibFinder:
         """See LandmarkFinder."""
         shape = self._predict(np.ascontiguousarray(image), self._rectangle(*map(round, box)))
         return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+
+
+def _dlib_model() -> Path:
+    # Found without importing its package, which needs pkg_resources, gone from new setuptools.
+    package = importlib.util.find_spec("face_recognition_models")
+    return Path(package.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
 
 
 class FanFinder:

@@ -25,7 +25,8 @@ class ClipPictures:
     index: N clips. pictures: uint8 (M, 3, H, W) RGB, each file once. slots: int64 (N, 5), the
     rows of `pictures` that hold a clip's apex and then its neighbours; -1 where there is none.
     views: grey uint8 (V, 13, H, W) and view_slots: int64 (N, 5), the rows of `views` for the
-    same frames; None where no stream reads them.
+    same frames; motion: float (N, 3, S, S) maps from onset to apex, one a clip, for its
+    neighbouring frames too. None where no stream reads them.
     """
 
     index: pd.DataFrame
@@ -33,6 +34,7 @@ class ClipPictures:
     slots: Tensor
     views: Tensor | None = None
     view_slots: Tensor | None = None
+    motion: Tensor | None = None
 
     @property
     def labels(self) -> Tensor:

@@ -55,14 +55,18 @@ def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Pa
         views = np.memmap(spare, np.uint8, "w+", shape=shape)
 
     def read(row: int) -> None:
-        for i, name in enumerate(view_names()):
-            views[row, i] = resize(_read_grey(folders[row] / name), *size)
+        views[row] = read_views(folders[row], size)
 
     with ThreadPoolExecutor() as pool:
         done = pool.map(read, range(len(folders)))
         for _ in track(done, "reading views", total=len(folders), transient=True):
             pass
     return torch.from_numpy(views)
+
+
+def read_views(folder: Path, size: tuple[int, int]) -> np.ndarray:
+    """One frame's views as grey uint8 (13, H, W), in order of the yaw; errors as load_views."""
+    return np.stack([resize(_read_grey(folder / name), *size) for name in view_names()])
 
 
 def _read_grey(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ a slot: 0 the apex frame, 1 to 4 its neighbours.
 import torch
 from torch import Tensor, nn
 
+from data.errors import warn
 from data.pictures import ClipPictures
 from data.transforms import (
     Draw,
@@ -17,6 +18,7 @@ from data.transforms import (
     draw,
     to_float,
 )
+from models.motion import flip as flip_motion
 
 from .settings import Settings
 
@@ -38,6 +40,7 @@ class Images:
         self.slots, self.view_slots = pictures.slots, pictures.view_slots
         self.pictures = pictures.pictures.to(where)
         self.views = None if pictures.views is None else pictures.views.to(where)
+        self.motion = None if pictures.motion is None else pictures.motion.to(where)
         self.settings = settings
         self.device = device
 
@@ -57,13 +60,18 @@ class Images:
             if jitter:
                 each = apply_colour(views.flatten(0, 1)[:, None], made.repeat(views.shape[1]))
                 views = each[:, 0].unflatten(0, views.shape[:2])
-        return self._arrange(frames, views)
+        motion = self._motion(clips)
+        if motion is not None and made.flip.any():
+            flipped = made.flip.to(motion.device).view(-1, 1, 1, 1)
+            motion = torch.where(flipped, flip_motion(motion), motion)
+        return self._arrange(frames, views, motion)
 
     def test(self, clips: Tensor) -> Batch:
         """Apex frames without anything random: resized and centre-cropped."""
         stored = self._stored(clips, torch.zeros_like(clips))
         size = self.settings.image_size
-        return self._arrange(*(None if s is None else centre_crop(s, size) for s in stored))
+        frames, views = (None if s is None else centre_crop(s, size) for s in stored)
+        return self._arrange(frames, views, self._motion(clips))
 
     def run(self, network: nn.Module, batch: Batch) -> Tensor:
         """The network's output for a batch."""
@@ -75,22 +83,40 @@ class Images:
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             return to_float(pictures[rows[clips, slots].to(pictures.device)].to(self.device))
 
-        streams = self.settings.streams
-        with_frames = streams != "3d" or self.settings.views == 14
-        frames = read(self.pictures, self.slots) if with_frames else None
-        return frames, None if streams == "2d" else read(self.views, self.view_slots)
+        settings = self.settings
+        frames = read(self.pictures, self.slots) if settings.reads_frames else None
+        return frames, read(self.views, self.view_slots) if settings.reads_views else None
 
-    def _arrange(self, frames: Tensor | None, views: Tensor | None) -> Batch:
-        if views is not None:
-            views = views.repeat_interleave(3, dim=1)  # grey as RGB: (B, 39, S, S)
-        if self.settings.streams == "2d":
-            batch = (frames,)
-        elif self.settings.streams == "dual":
-            batch = (frames, views)
-        else:
-            batch = (views if frames is None else torch.cat([frames, views], dim=1),)
-        layout = memory_layout(self.device)
-        return tuple(stream.contiguous(memory_format=layout) for stream in batch)
+    def _motion(self, clips: Tensor) -> Tensor | None:
+        return None if self.motion is None else self.motion[clips].to(self.device)
+
+    def _arrange(self, frames: Tensor | None, views: Tensor | None, motion: Tensor | None) -> Batch:
+        return arrange(frames, views, motion, self.settings, self.device)
+
+
+def arrange(
+    frames: Tensor | None,
+    views: Tensor | None,
+    motion: Tensor | None,
+    settings: Settings,
+    device: torch.device,
+) -> Batch:
+    """What a network reads, one tensor a stream.
+
+    frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
+    reads.
+    """
+    if views is not None:
+        views = views.repeat_interleave(3, dim=1)  # grey as RGB: (B, 39, S, S)
+    if settings.pictures == "dual":
+        streams = [frames, views]
+    elif frames is not None and views is not None:
+        streams = [torch.cat([frames, views], dim=1)]
+    else:
+        streams = [frames if views is None else views]
+    layout = memory_layout(device)
+    streams = [stream.contiguous(memory_format=layout) for stream in streams]
+    return (*streams, motion) if motion is not None else tuple(streams)
 
 
 class Features:
@@ -119,12 +145,21 @@ class Features:
 
     @staticmethod
     def fit(pictures: ClipPictures, network: nn.Module, settings: Settings) -> bool:
-        """Whether the features can be computed once (no other draw than flips) and kept."""
+        """Whether the features can be computed once (no other draw than flips) and kept.
+
+        A warning where they can, but would take more than CACHE_LIMIT.
+        """
         if settings.freeze != "trunk" or settings.augment not in ("none", "flip"):
             return False
         one = sum(trunk.channels * trunk.side(settings.image_size) ** 2 for trunk in network.trunks)
         copies = 2 if settings.augment == "flip" else 1
-        return 4 * one * copies * int((pictures.slots >= 0).sum()) <= CACHE_LIMIT
+        needed = 4 * one * copies * int((pictures.slots >= 0).sum())
+        if needed > CACHE_LIMIT:
+            warn(
+                f"the frozen trunk's features would take {needed / 2**30:.1f} GiB (limit "
+                f"{CACHE_LIMIT / 2**30:.0f}): they are computed anew each epoch"
+            )
+        return needed <= CACHE_LIMIT
 
     def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
         """Feature maps (B, C, h, w) of samples, flipped as drawn."""

@@ -1,6 +1,7 @@
 """Leave-one-subject-out: which clips a fold trains on, and which it holds out."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +61,17 @@ def choose_folds(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
     return [by_name[name] for name in subjects]
 
 
-def glasses_only(index: pd.DataFrame) -> pd.DataFrame:
-    """The clips of subjects who wear glasses (spec: datasets.md)."""
-    wears = [CORPORA[d].wears_glasses(s) for d, s in zip(index["data"], index["subject"])]
-    if not any(wears):
-        raise UserError("--glasses-only: no subject of this index wears glasses")
-    return index[wears].reset_index(drop=True)
+def wears_glasses(data: Iterable[str], subjects: Iterable[str]) -> np.ndarray:
+    """Whether each subject wears glasses, bool (N,) (spec: datasets.md)."""
+    return np.array([CORPORA[d].wears_glasses(s) for d, s in zip(data, subjects)])
+
+
+def by_glasses(index: pd.DataFrame, with_glasses: bool) -> pd.DataFrame:
+    """The clips of subjects with glasses, or of those without; UserError if there are none."""
+    chosen = wears_glasses(index["data"], index["subject"]) == with_glasses
+    if not chosen.any():
+        flag, whom = "--without-glasses", "every subject"
+        if with_glasses:
+            flag, whom = "--glasses-only", "no subject"
+        raise UserError(f"{flag}: {whom} of this index wears glasses")
+    return index[chosen].reset_index(drop=True)

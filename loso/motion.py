@@ -1,31 +1,29 @@
-"""Motion in the protocol: drawn weights, one clip's prediction, a fold adapted or not at all."""
+"""Motion in the protocol: drawn weights, predictions, a fold adapted or not at all."""
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from sklearn.linear_model import LogisticRegression
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
 from data.errors import UserError
-from data.landmarks import LandmarkFinder
-from data.motion import MOTION_SIZE, clip_motion
-from models.motion import UNITS, MotionKind, MotionNet, build_motion, standardise, vary
+from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
 
 from .folds import Fold
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 DRAWN_WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "motion_drawn.safetensors"
-Adapt = Literal["none", "head", "all"]
-
 STRENGTH = 1e-3  # C of a fold's logistic regression
-TUNE_EPOCHS = 20
-TUNE_RATE = 1e-3
-TUNE_BATCH = 32
 
 
 def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> MotionNet:
@@ -50,6 +48,37 @@ def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> Motio
     return net.eval()
 
 
+def load_start(settings: Settings) -> MotionNet:
+    """The motion network that a fold starts from, by --weights.
+
+    What the weights do not hold (a head of other classes, or all of it) is random, from torch's
+    generator. UserError if the weights are of another network.
+    """
+    net = build_motion(settings.motion_net, settings.motion_size, settings.classes)
+    if settings.first_weights == "none":
+        return net
+    if settings.first_weights == "drawn":
+        state = load_drawn(settings.motion_net).state_dict()
+        if settings.classes != 3:
+            state = {n: t for n, t in state.items() if not n.startswith("classes.")}
+    else:
+        path = Path(settings.first_weights)
+        try:
+            state = load_file(path)
+        except (OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--weights {path}: not readable as weights ({reason})") from error
+    expected = net.state_dict()
+    wrong = sorted(n for n, t in state.items() if n not in expected or expected[n].shape != t.shape)
+    if wrong or set(state) < {n for n in expected if not n.startswith("classes.")}:
+        raise UserError(
+            f"--weights {settings.first_weights}: is no '{settings.motion_net}' motion network "
+            f"of {settings.motion_size} px and {settings.classes} classes"
+        )
+    net.load_state_dict(expected | state)
+    return net.eval()
+
+
 def drawn_facts(path: Path = DRAWN_WEIGHTS) -> dict:
     """What the weights say about themselves: command, seed, samples, domains, held_out_uf1, …"""
     with safe_open(path, "pt") as file:
@@ -63,99 +92,119 @@ def predict_maps(net: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return net.scores(output).numpy(), net.unit_scores(output).numpy()
 
 
-def predict_clip(
-    net: MotionNet, onset: np.ndarray, apex: np.ndarray, finder: LandmarkFinder, where: str = "clip"
-) -> tuple[np.ndarray, dict[int, float]]:
-    """Onset and apex, uint8 (H, W, 3) RGB -> class and action-unit probabilities, (3,) and a dict.
+def linear_basis(maps: np.ndarray) -> np.ndarray:
+    """Maps (N, 3, S, S) -> axes (min(N, 3 S²), 3 S²) that their standardised pixels span.
 
-    UserError as clip_motion: equal pictures, other shapes, no face.
-    """
-    made = clip_motion(onset, apex, finder, MOTION_SIZE, where=where)
-    scores, units = predict_maps(net, made[None])
-    return scores[0], dict(zip(UNITS, units[0].round(4).tolist()))
-
-
-def linear_features(maps: np.ndarray) -> np.ndarray:
-    """Maps (N, 3, S, S) -> (N, min(N, 3 S²)): what `linear` learns from, once for all folds.
-
-    The standardised maps, turned onto the axes that the N of them span. That is a change of
-    axes and nothing else: L2-regularised regression gives the same predictions on either.
+    Regression on the N coordinates costs far less than on the pixels. It is a change of axes
+    and nothing else: L2-regularised regression gives the same predictions on either.
     """
     x = standardise(torch.from_numpy(maps)).flatten(1)
-    return (x @ torch.linalg.svd(x, full_matrices=False).Vh.T).numpy()
+    return torch.linalg.svd(x, full_matrices=False).Vh.numpy()
 
 
-def linear_epochs(x: np.ndarray, labels: np.ndarray, fold: Fold) -> list[dict]:
+def linear_epochs(
+    maps: np.ndarray, basis: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
+) -> tuple[list[dict], MotionNet]:
     """The line to beat: class-balanced logistic regression on a fold's standardised maps.
 
-    x (N, F) from linear_features, labels (N,) -> the fold's one epoch record, as train_fold
-    gives them.
+    basis from linear_basis, once for all folds -> the fold's one epoch record, as train_fold
+    gives them, and the network that it is.
     """
-    return _regression(x, labels, fold)
+    x = standardise(torch.from_numpy(maps)).flatten(1).numpy()
+    epochs, model = _regression(x @ basis.T, labels, fold)
+    net = build_motion("linear", maps.shape[-1], classes)
+    return epochs, _with_head(net, model.coef_ @ basis, model.intercept_)
 
 
 def motion_epochs(
-    net: MotionNet, maps: np.ndarray, labels: np.ndarray, fold: Fold, adapt: Adapt, seed: int
-) -> list[dict]:
-    """A fold from pretrained weights: its epoch records, as train_fold gives them.
+    net: MotionNet,
+    maps: np.ndarray,
+    labels: np.ndarray,
+    fold: Fold,
+    settings: Settings,
+    on_epoch: Callable[[dict], None] = lambda epoch: None,
+) -> tuple[list[dict], MotionNet]:
+    """A fold from `net`'s weights: its epoch records, as train_fold gives them, and its network.
 
-    none: zero-shot, nothing is trained. head: class-balanced logistic regression on the
-    network's features. all: the whole network is fine-tuned for TUNE_EPOCHS epochs. `net` is
-    not changed.
+    settings.adapt none: zero-shot, nothing is trained. head: class-balanced logistic regression
+    on the network's features. all: the whole network is tuned. `net` itself is not changed.
     """
-    if adapt == "none":
-        return [_epoch(1, None, predict_maps(net, maps[fold.test])[0], labels[fold.test])]
-    if adapt == "head":
+    if settings.adapt == "none":
+        epochs = [_epoch(1, None, predict_maps(net, maps[fold.test])[0], labels[fold.test])]
+        on_epoch(epochs[0])
+        return epochs, net
+    if settings.adapt == "head":
         with torch.no_grad():
             features = net.eval().features(torch.from_numpy(maps)).numpy()
-        return _regression(features, labels, fold)
+        epochs, model = _regression(features, labels, fold)
+        on_epoch(epochs[0])
+        return epochs, _with_head(copy.deepcopy(net), model.coef_, model.intercept_)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # with so little to do a second thread costs more than it gives
     try:
-        return _fine_tune(net, maps, labels, fold, fold.seed(seed))
+        return _tune(net, maps, labels, fold, settings, on_epoch)
     finally:
         torch.set_num_threads(threads)
 
 
-def _regression(x: np.ndarray, labels: np.ndarray, fold: Fold) -> list[dict]:
+def _regression(
+    x: np.ndarray, labels: np.ndarray, fold: Fold
+) -> tuple[list[dict], "LogisticRegression"]:
+    from sklearn.linear_model import LogisticRegression  # predict.py needs none of its second
+
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
     model.fit(x[fold.train], labels[fold.train])
-    seen = model.predict_proba(x[fold.train])
-    train_loss = _loss(seen, labels[fold.train])
-    return [_epoch(1, train_loss, model.predict_proba(x[fold.test]), labels[fold.test])]
+    train_loss = _loss(model.predict_proba(x[fold.train]), labels[fold.train])
+    scores = model.predict_proba(x[fold.test])
+    return [_epoch(1, train_loss, scores, labels[fold.test])], model
 
 
-def _fine_tune(
-    net: MotionNet, maps: np.ndarray, labels: np.ndarray, fold: Fold, seed: int
-) -> list[dict]:
+@torch.no_grad()
+def _with_head(net: MotionNet, weight: np.ndarray, bias: np.ndarray) -> MotionNet:
+    net.classes.weight.copy_(torch.from_numpy(weight))
+    net.classes.bias.copy_(torch.from_numpy(bias))
+    return net.eval()
+
+
+def _tune(
+    net: MotionNet,
+    maps: np.ndarray,
+    labels: np.ndarray,
+    fold: Fold,
+    settings: Settings,
+    on_epoch: Callable[[dict], None],
+) -> tuple[list[dict], MotionNet]:
+    pretrained = settings.first_weights != "none"
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     tuned = copy.deepcopy(net)
+    seed = fold.seed(settings.seed)
     torch.manual_seed(seed)  # dropout
     generator = torch.Generator().manual_seed(seed)
     x, y = standardise(torch.from_numpy(maps[fold.train])), torch.from_numpy(labels[fold.train])
     balance = len(y) / torch.bincount(y, minlength=tuned.classes.out_features).clamp_min(1)
-    optimiser = torch.optim.AdamW(tuned.parameters(), lr=TUNE_RATE, weight_decay=0.01)
+    trained = [*tuned.body.parameters(), *tuned.classes.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     epochs = []
-    for number in range(1, TUNE_EPOCHS + 1):
+    for number in range(1, settings.epochs + 1):
         tuned.train()
         for module in tuned.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if pretrained and isinstance(module, nn.BatchNorm2d):
                 module.eval()  # a fold is too small to estimate its statistics anew
         total = 0.0
-        for rows in torch.randperm(len(y), generator=generator).split(TUNE_BATCH):
-            output = tuned(vary(x[rows], generator))[0]
-            loss = F.cross_entropy(output, y[rows], weight=balance)
-            # Not far from what the drawn faces taught.
-            loss = loss + 0.01 * sum(
-                (p - state[name]).square().sum() for name, p in tuned.named_parameters()
-            )
+        for rows in torch.randperm(len(y), generator=generator).split(settings.batch_size):
+            loss = F.cross_entropy(tuned(vary(x[rows], generator))[0], y[rows], weight=balance)
+            if pretrained:  # not far from what it was taught before
+                loss = loss + 0.01 * sum(
+                    (p - state[name]).square().sum() for name, p in tuned.named_parameters()
+                )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             total += float(loss.detach()) * len(rows)
         scores = predict_maps(tuned, maps[fold.test])[0]
         epochs.append(_epoch(number, total / len(y), scores, labels[fold.test]))
-    return epochs
+        on_epoch(epochs[-1])
+    return epochs, tuned.eval()
 
 
 def _epoch(number: int, train_loss: float | None, scores: np.ndarray, labels: np.ndarray) -> dict:

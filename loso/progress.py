@@ -50,7 +50,7 @@ class RunProgress:
         self.passed += 1
         text = (
             f"{self.fold}  epoch {record['epoch']}/{self.epochs}  "
-            f"loss {record['train_loss']:.3f} train {record['test_loss']:.3f} held-out"
+            f"loss {_loss(record)} train {record['test_loss']:.3f} held-out"
         )
         self.bar.update(self.task, advance=1, description=text)
         if not self.live and time.monotonic() - self.last_line > QUIET_SECONDS:
@@ -61,7 +61,7 @@ class RunProgress:
         self.done += 1
         self._line(
             f"{self.fold}  {len(record['clips'])} clips  "
-            f"loss {record['epochs'][-1]['train_loss']:.3f}  running UF1 {uf1:.3f}  "
+            f"loss {_loss(record['epochs'][-1])}  running UF1 {uf1:.3f}  "
             f"{record['seconds']:.1f} s  {self._left()} left"
         )
 
@@ -76,3 +76,8 @@ class RunProgress:
             self.bar.console.print(text, highlight=False)
         else:
             print(text, flush=True)
+
+
+def _loss(epoch: dict) -> str:
+    loss = epoch["train_loss"]
+    return "-" if loss is None else f"{loss:.3f}"  # nothing was trained

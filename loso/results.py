@@ -90,7 +90,7 @@ def summarise(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> pd.Data
         for data, group in groups:
             rows.append(
                 {"experiment": experiment, "protocol": protocol, "data": data}
-                | _score(group, len(classes[experiment]))
+                | score_clips(group, len(classes[experiment]))
             )
     summary = pd.DataFrame(rows)[SUMMARY_COLUMNS]
     order = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
@@ -102,7 +102,8 @@ def summarise(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> pd.Data
     )
 
 
-def _score(clips: pd.DataFrame, classes: int) -> dict:
+def score_clips(clips: pd.DataFrame, classes: int) -> dict:
+    """Counts, scores and intervals of rows of the log, by the names of the summary's columns."""
     labels, predictions = clips["label"].to_numpy(), clips["prediction"].to_numpy()
     subjects = (clips["data"] + "_" + clips["subject"]).to_numpy()
     point = scores(labels, predictions, classes)
@@ -116,9 +117,9 @@ def _score(clips: pd.DataFrame, classes: int) -> dict:
     }
 
 
-def write_tables(result: Path, log: pd.DataFrame, summary: pd.DataFrame) -> None:
-    """Write result_log.csv and summary.csv."""
-    for table, name in ((log, "result_log.csv"), (summary, "summary.csv")):
+def write_tables(result: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables as CSV, by name."""
+    for name, table in tables.items():
         with write_whole(result / name) as part:
             table.to_csv(part, index=False)
 
@@ -131,6 +132,9 @@ def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
     for name in ("clips", "subjects", "UF1", "95%", "UAR", "95% ", "accuracy"):
         table.add_column(name, justify="right", no_wrap=True)
     previous = None
+    # Protocols that agree in everything are one: a run of one epoch has none to choose.
+    scores_of = ["experiment", "data", "uf1", "uar", "accuracy"]
+    summary = summary[~((summary["protocol"] == "best") & summary.duplicated(scores_of))]
     alone = summary.groupby(["experiment", "protocol"])["data"].transform("size") == 2
     for row in summary[~(alone & (summary["data"] != "full"))].itertuples():
         if previous not in (None, row.experiment):
@@ -152,7 +156,5 @@ def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
             f"{row.accuracy:.4f}",
             style="dim" if row.protocol == "best" else None,
         )
-    console = Console()
-    wanted = console.measure(table, options=console.options.update(width=1000)).maximum
-    Console(width=max(wanted, console.width)).print(table)  # a narrow terminal cuts no number
+    Console(width=200).print(table)  # as wide as its cells: names are not cut off
     print(f"* {BEST_NOTE}. 95%: bootstrap over subjects.")

@@ -1,7 +1,7 @@
 """What an experiment is: every setting, in one place, named as on the command line."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ import tyro
 
 from data.errors import UserError
 from data.index import index_path
+from data.motion import MOTION_SIZE
 
 
 @dataclass(frozen=True)
@@ -22,29 +23,42 @@ class Settings:
     """3 (negative, positive, surprise), or 5 (CASME II alone)."""
     glasses_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Only the subjects who wear glasses."""
+    without_glasses: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Only the subjects who wear none."""
     index: Path | None = None
     """Index of the clips; data/<dataset>_apex.csv if not given."""
     root: Path = Path("datasets")
     """Folder that the index's paths start from."""
-    streams: Literal["2d", "3d", "dual"] = "2d"
-    """2d (the apex frame), 3d (the views of its reconstruction), dual (both: DSNCA)."""
+    streams: Literal["2d", "3d", "dual", "motion", "2d+motion", "3d+motion", "dual+motion"] = "2d"
+    """2d (the apex frame), 3d (the views of its reconstruction), dual (both: DSNCA), motion
+    (optical flow and strain from onset to apex) alone or as a further stream."""
     fusion: Literal["attention", "concat", "sum"] = "attention"
-    """How two streams become one; attention is coordinate attention, the paper's."""
+    """How several streams become one; attention is coordinate attention, the paper's."""
     views: Literal[13, 14] = 13
     """Pictures of the 3d stream alone: the 13 views, or 14 with the apex frame first."""
     root3d: Path = Path("views")
     """Folder of the views, as reconstruct_3d.py writes it."""
     neighbour_views: Literal["own", "apex"] = "own"
     """Views of the frames beside the apex: their own (--four-frames), or the apex's again."""
+    motion_net: Literal["linear", "lean"] = "linear"
+    """Network of the motion stream alone; as a further stream it is lean."""
+    motion_size: int = 28
+    """Side of the motion maps, in pixels."""
+    flow: Literal["dis", "tvl1"] = "dis"
+    """Optical flow: dis (10 ms a clip) or tvl1 (about a second)."""
+    adapt: Literal["all", "head", "none"] = "all"
+    """What a fold trains of the motion network: all of it, a linear head on its features, or
+    nothing (zero-shot)."""
     experiment: str | None = None
     """Name of the folder below result/; made from the other settings if not given."""
     network: tyro.conf.Suppress[Literal["capsule", "baseline"]] = "capsule"
     """MECapsuleNet, or a plain classification network. Each script states its own."""
     trunk: Literal["resnet18", "vgg11", "efficientnet_lite0"] = "resnet18"
     """ImageNet network that the pictures go through first."""
-    weights: str = "imagenet"
-    """imagenet (torchvision's, fetched once), package (EfficientNet-Lite0's, offline), none,
-    or a file (.safetensors or .pth)."""
+    weights: str = "auto"
+    """The trunk's first weights: imagenet (torchvision's, fetched once), package
+    (EfficientNet-Lite0's, offline), none, or a file (.safetensors or .pth). Of motion alone:
+    drawn (learned from drawn faces), none, or a file. auto: imagenet, drawn for motion alone."""
     freeze: Literal["none", "early", "trunk"] = "none"
     """Part of the trunk that is not trained: nothing, its first layers, all of it."""
     softmax_twice: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -52,19 +66,23 @@ class Settings:
     image_size: int = 224
     """Side of the square pictures, in pixels."""
     augment: Literal["none", "flip", "full", "crop"] = "full"
-    """none, flip, full (flip, rotation, colour jitter), crop (full and CapsuleNet's crop)."""
+    """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
+    CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
     epochs: int = 30
     """Epochs a fold; the last one's predictions are the result."""
     batch_size: int = 32
     """Images a step."""
-    lr: float = 1e-4
-    """Adam's learning rate in the first epoch, times 0.9 each further one."""
+    lr: float | None = None
+    """Adam's learning rate in the first epoch, times 0.9 each further one; 1e-4 if not given,
+    1e-3 (constant) for motion alone."""
     seed: int = 9
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     device: str = "auto"
     """auto (CUDA where there is one, else MPS, else CPU), cuda, cuda:1, mps or cpu."""
     subjects: tuple[str, ...] = ()
     """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
+    save_weights: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Keep each fold's final network: weights/<fold>.safetensors in the experiment's folder."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Delete the experiment's earlier folds first."""
     result: Path = Path("result")
@@ -72,23 +90,95 @@ class Settings:
 
     def __post_init__(self) -> None:
         """UserError for settings that contradict each other."""
-        for name in ("image_size", "epochs", "batch_size"):
+        for name in ("image_size", "epochs", "batch_size", "motion_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
         if self.experiment is not None and not re.fullmatch(r"\w[\w.-]*", self.experiment):
             raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
-        if self.freeze == "trunk" and self.weights == "none":
+        if self.freeze == "trunk" and self.first_weights == "none":
             raise UserError("--freeze trunk with --weights none would never train the trunk")
+        if self.glasses_only and self.without_glasses:
+            raise UserError("--glasses-only and --without-glasses leave nobody")
         if self.classes == 5 and self.dataset != "casme2":
             raise UserError("--classes 5 goes with --dataset casme2")
         if self.weights == "package" and self.trunk != "efficientnet_lite0":
             raise UserError("--weights package goes with --trunk efficientnet_lite0")
+        self._check_motion()
         if self.network == "baseline" and self.streams != "2d":
             raise UserError("the baselines have one stream: --streams 2d")
         if self.views == 14 and self.streams != "3d":
             raise UserError("--views 14 goes with --streams 3d")
         if self.softmax_twice and self.network != "baseline":
             raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
+
+    def _check_motion(self) -> None:
+        if self.streams != "motion":
+            if self.first_weights == "drawn":
+                raise UserError("--weights drawn goes with --streams motion; a further motion "
+                                "stream always starts from them")  # fmt: skip
+            if self.adapt == "none":
+                raise UserError("--adapt none goes with --streams motion: capsules must learn")
+            return
+        if self.first_weights in ("imagenet", "package"):
+            raise UserError(f"--streams motion has no trunk for --weights {self.weights}: drawn")
+        if self.first_weights == "none" and self.adapt != "all":
+            raise UserError(f"--adapt {self.adapt} needs pretrained weights: --weights drawn")
+        if self.first_weights == "drawn" and self.motion_size != MOTION_SIZE:
+            raise UserError(
+                f"--motion-size {self.motion_size}: the drawn weights read {MOTION_SIZE} px; "
+                "--weights none learns at other sizes"
+            )
+        if self.first_weights == "drawn" and self.adapt == "none" and self.classes != 3:
+            raise UserError("--adapt none with --classes 5: the drawn weights know three classes")
+
+    @property
+    def first_weights(self) -> str:
+        """--weights, with auto resolved."""
+        if self.weights != "auto":
+            return self.weights
+        return "drawn" if self.streams == "motion" else "imagenet"
+
+    @property
+    def learning_rate(self) -> float:
+        """--lr, or its default."""
+        if self.lr is not None:
+            return self.lr
+        return 1e-3 if self.streams == "motion" else 1e-4
+
+    @property
+    def pictures(self) -> str:
+        """Which pictures are read: 2d, 3d or dual; motion for none."""
+        return self.streams.removesuffix("+motion")
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether the network sees the apex frame."""
+        return self.pictures in ("2d", "dual") or self.views == 14
+
+    @property
+    def reads_views(self) -> bool:
+        """Whether the network sees 3D views."""
+        return self.pictures in ("3d", "dual")
+
+    @property
+    def reads_motion(self) -> bool:
+        """Whether the network sees motion maps."""
+        return self.streams.endswith("motion")
+
+    @property
+    def passes(self) -> int:
+        """Epoch records a fold leaves: one where there is no training by gradient."""
+        by_gradient = self.streams != "motion" or (
+            self.adapt == "all" and (self.first_weights, self.motion_net) != ("none", "linear")
+        )
+        return self.epochs if by_gradient else 1
+
+    def facts(self) -> dict:
+        """Every setting by name, as JSON keeps it, with the automatic ones resolved."""
+        values = asdict(self) | {"weights": self.first_weights, "lr": self.learning_rate}
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in values.items()
+        }
 
     @property
     def index_file(self) -> Path:
@@ -105,9 +195,17 @@ class Settings:
             self.dataset,
             "5" * (self.classes == 5),
             "glasses" * self.glasses_only,
-            {"2d": "", "3d": "3d", "dual": "dual_3d"}[self.streams],
+            "no_glasses" * self.without_glasses,
+            {"2d": "", "3d": "3d", "dual": "dual_3d", "motion": ""}[self.pictures],
+            "motion" * self.reads_motion,
+            self._motion_way() if self.streams == "motion" else "",
         ]
         return "_".join(part for part in parts if part)
+
+    def _motion_way(self) -> str:
+        if self.first_weights == "none":
+            return self.motion_net
+        return {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
 
     @property
     def folder(self) -> Path:

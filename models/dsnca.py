@@ -1,8 +1,10 @@
 """DSNCA: dual-stream network with coordinate attention.
 
 Stream 1 reads the apex frame, stream 2 the views of its 3D reconstruction; each has a trunk of
-its own. Sizes are for resnet18 at 224 px.
+its own. Motion maps may be a further stream. Sizes are for resnet18 at 224 px.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +12,14 @@ from torch import Tensor, nn
 
 from .attention import CoordinateAttention
 from .mecapsulenet import CHANNELS, CapsuleHead, to_capsule_channels
+from .motion import MotionStream
 from .trunks import Trunk
 
 FUSIONS = ("attention", "concat", "sum")
 
 
 class DSNCA(CapsuleHead):
-    """Two streams -> fusion -> capsule head.
+    """Several streams -> fusion -> capsule head.
 
     fusion: attention (the paper's: coordinate attention in each stream and after the fusion),
     concat (the same without attention), sum (of the streams' maps, without attention).
@@ -24,51 +27,65 @@ class DSNCA(CapsuleHead):
 
     def __init__(
         self,
-        frame_trunk: Trunk,
-        views_trunk: Trunk,
+        trunks: Sequence[Trunk],
         image_size: int = 224,
         classes: int = 3,
         fusion: str = "attention",
+        motion: MotionStream | None = None,
     ) -> None:
-        """ValueError if the fusion is none, or the image too small."""
-        super().__init__(frame_trunk, image_size, classes)
+        """One trunk a stream of pictures: the frame's, the views'.
+
+        ValueError if the fusion is none, or the image too small.
+        """
+        super().__init__(trunks[0], image_size, classes)
         if fusion not in FUSIONS:
             raise ValueError(f"no fusion '{fusion}': one of {', '.join(FUSIONS)}")
         self.fusion = fusion
-        self.streams = nn.ModuleList([frame_trunk, views_trunk])
-        self.adapt = nn.ModuleList([to_capsule_channels(trunk) for trunk in self.streams])
+        self.streams = nn.ModuleList(trunks)
+        self.motion = motion
+        streams = [*trunks, motion] if motion else trunks
+        self.adapt = nn.ModuleList([to_capsule_channels(stream.channels) for stream in streams])
         attention = fusion == "attention"
         self.attend = nn.ModuleList(
-            [CoordinateAttention(CHANNELS) if attention else nn.Identity() for _ in self.streams]
+            [CoordinateAttention(CHANNELS) if attention else nn.Identity() for _ in streams]
         )
         if fusion != "sum":
             self.fuse = nn.Sequential(
-                nn.Conv2d(2 * CHANNELS, CHANNELS, 1),
+                nn.Conv2d(len(streams) * CHANNELS, CHANNELS, 1),
                 nn.BatchNorm2d(CHANNELS),
                 nn.ReLU(),
                 CoordinateAttention(CHANNELS) if attention else nn.Identity(),
             )
-        inputs = " and ".join(f"{len(t.mean)}x{image_size}x{image_size}" for t in self.streams)
-        self.sizes = f"images {inputs} -> two streams, fusion by {fusion} -> {self.sizes}"
+        inputs = [f"images {len(t.mean)}x{image_size}x{image_size}" for t in trunks]
+        inputs += ["motion maps"] * bool(motion)
+        self.sizes = (
+            f"{' and '.join(inputs)} -> {len(streams)} streams, fusion by {fusion} -> {self.sizes}"
+        )
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
-        """The frame's trunk and the views'."""
+        """The trunks of the pictures' streams."""
         return tuple(self.streams)
 
-    def features(self, frame: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> two (B, 256, 28, 28)."""
-        return self.streams[0](frame), self.streams[1](views)
+    def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> two (B, 256, 28, 28).
 
-    def head(self, frame: Tensor, views: Tensor) -> Tensor:
-        """Two feature maps (B, 256, 28, 28) -> class scores (B, classes)."""
+        Motion maps, which come last, go on as they are: their network is small.
+        """
+        pictures = len(self.streams)
+        return (*(t(x) for t, x in zip(self.streams, inputs)), *inputs[pictures:])
+
+    def head(self, *features: Tensor) -> Tensor:
+        """Feature maps (B, 256, 28, 28), and motion maps -> class scores (B, classes)."""
+        if self.motion:
+            features = (*features[:-1], self.motion(features[-1], features[0].shape[-1]))
         maps = [
-            attend(adapt(x)) for attend, adapt, x in zip(self.attend, self.adapt, (frame, views))
-        ]  # two (B, 256, 28, 28)
+            attend(adapt(x)) for attend, adapt, x in zip(self.attend, self.adapt, features)
+        ]  # one (B, 256, 28, 28) a stream
         if self.fusion == "sum":
-            return self.classify(F.relu(maps[0] + maps[1]))
+            return self.classify(F.relu(torch.stack(maps).sum(0)))
         return self.classify(self.fuse(torch.cat(maps, dim=1)))  # (B, 512, …) -> (B, 256, …)
 
-    def forward(self, frame: Tensor, views: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
-        return self.head(*self.features(frame, views))
+        return self.head(*self.features(*inputs))

@@ -83,11 +83,9 @@ class CapsuleHead(nn.Module):
         return f"{self.sizes}; {parameters:,} parameters"
 
 
-def to_capsule_channels(trunk: Trunk) -> nn.Module:
-    """What brings a trunk's feature map to 256 channels: nothing, or a 1x1 convolution."""
-    if trunk.channels == CHANNELS:
-        return nn.Identity()
-    return nn.Conv2d(trunk.channels, CHANNELS, 1)
+def to_capsule_channels(channels: int) -> nn.Module:
+    """What brings a feature map to 256 channels: nothing, or a 1x1 convolution."""
+    return nn.Identity() if channels == CHANNELS else nn.Conv2d(channels, CHANNELS, 1)
 
 
 class MECapsuleNet(OneStream, CapsuleHead):
@@ -100,7 +98,7 @@ class MECapsuleNet(OneStream, CapsuleHead):
         """ValueError if the image is too small for a 2 x 2 grid of primary capsules."""
         super().__init__(trunk, image_size, classes)
         self.conv = trunk
-        self.adapt = to_capsule_channels(trunk)
+        self.adapt = to_capsule_channels(trunk.channels)
         self.sizes = f"image {len(trunk.mean)}x{image_size}x{image_size} -> {self.sizes}"
 
     def head(self, features: Tensor) -> Tensor:

@@ -104,6 +104,35 @@ def build_motion(kind: MotionKind, size: int = 28, classes: int = 3) -> MotionNe
     return MotionNet(Lean(), 400, size, classes)
 
 
+class MotionStream(nn.Module):
+    """Motion maps as a further stream beside pictures: (B, 3, S, S) -> (B, 16, side, side).
+
+    Batch norm keeps its statistics, as wherever the lean network is tuned: a fold is too small.
+    """
+
+    channels = 16
+
+    def __init__(self, body: Lean, frozen: bool) -> None:
+        """`body` of a lean network; `frozen`: it is not trained at all."""
+        super().__init__()
+        self.body = body
+        self.frozen = frozen
+        self.body.requires_grad_(not frozen)
+
+    def forward(self, maps: Tensor, side: int) -> Tensor:
+        """Maps in any scale -> features on a grid as fine as the pictures' feature maps."""
+        features = self.body(standardise(maps.float()))  # (B, 16, 5, 5)
+        return F.interpolate(features, size=(side, side), mode="bilinear", align_corners=False)
+
+    def train(self, mode: bool = True) -> "MotionStream":
+        """Set training mode, but for batch norm, and for all of it where it is frozen."""
+        super().train(mode and not self.frozen)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
 def flip(maps: Tensor) -> Tensor:
     """The maps of mirrored faces: u changes its sign."""
     return maps.flip(-1) * maps.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)

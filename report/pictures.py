@@ -88,7 +88,7 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
         if path:
             title = frame if pd.isna(number) else f"{frame}, frame {number}"
             add(title, [root / path], FACE_HEIGHT)
-    if settings.get("streams", "2d") != "2d" and clip["apex_frame_path"]:
+    if settings.get("streams", "2d").startswith(("3d", "dual")) and clip["apex_frame_path"]:
         views = view_folder(settings["root3d"], clip)
         if views.is_dir():
             title = "views of the reconstruction, -30 to 30 degrees"

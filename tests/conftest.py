@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 import openpyxl
 import pytest
+import torch
 
 from data import errors
+from data.index import read_index
+from data.views import claim_views, view_folder, view_names
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -112,3 +115,33 @@ FAST = (
     "--trunk", "efficientnet_lite0", "--weights", "package", "--freeze", "trunk",
     "--image-size", "97", "--augment", "flip", "--epochs", "2", "--device", "cpu",
 )  # fmt: skip
+
+
+def write_views(folder: Path, label: int, names=None, side: int = 224) -> None:
+    """Views that tell class and yaw: a bar as bright as the class, as far right as the yaw."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names or view_names()):
+        image = np.full((side, side), 20, np.uint8)
+        left = 20 + i * (side - 60) // 13
+        image[60 + 30 * label : 100 + 30 * label, left : left + 30] = 240
+        cv2.imwrite(str(folder / name), image)
+
+
+@pytest.fixture(scope="session")
+def root3d(tiny, tmp_path_factory):
+    """Views of every frame of the tiny corpus."""
+    root = tmp_path_factory.mktemp("views")
+    claim_views(root, "anny")
+    for name in ("smic_apex", "smic_four_frames"):
+        for clip in read_index(tiny / f"index/{name}.csv", companion=True).to_dict("records"):
+            write_views(view_folder(root, clip), clip["label"])
+    return root
+
+
+def classify(classifier, clip, finder):
+    """A clip's prediction, as predict.py makes it."""
+    from loso.predict import clip_batch, predict, read_clip
+
+    cpu = torch.device("cpu")
+    readings = read_clip(classifier, clip, finder, None, cpu, "clip")
+    return predict(classifier, clip_batch(clip, readings, classifier.settings, cpu), cpu)

@@ -1,20 +1,18 @@
 """Coordinate attention, two streams, 3D views as data, and their experiments end to end."""
 
 import json
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import FAST, GOLDEN, run
+from conftest import FAST, GOLDEN, run, write_views
 
 from data.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from data.transforms import apply_geometry_to_views, draw
 from data.view_pictures import load_views, view_rows
-from data.views import YAWS, claim_views, view_folder, view_names
+from data.views import YAWS, claim_views, view_folder
 from loso.settings import Settings
 from loso.weights import build_network, read_weights
 from models.attention import CoordinateAttention
@@ -54,9 +52,9 @@ def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
 def networks():
     for fusion in FUSIONS:
         lite = (build_trunk("efficientnet_lite0"), build_trunk("efficientnet_lite0", 13))
-        yield pytest.param(DSNCA(*lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
+        yield pytest.param(DSNCA(lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
     residual = (build_trunk("resnet18"), build_trunk("resnet18", 13))
-    yield pytest.param(DSNCA(*residual, 97, 5), (3, 39), id="dual-resnet18-5")
+    yield pytest.param(DSNCA(residual, 97, 5), (3, 39), id="dual-resnet18-5")
     for views in (13, 14):
         trunk = build_trunk("efficientnet_lite0", views)
         yield pytest.param(MECapsuleNet(trunk, 97), (3 * views,), id=f"3d-{views}")
@@ -86,28 +84,7 @@ def test_each_ablation_overfits_one_batch(network, channels):
 
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="no fusion 'product'"):
-        DSNCA(build_trunk("resnet18"), build_trunk("resnet18", 13), 97, 3, "product")
-
-
-def write_views(folder: Path, label: int, names=None, side: int = 224) -> None:
-    """Views that tell class and yaw: a bar as bright as the class, as far right as the yaw."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, name in enumerate(names or view_names()):
-        image = np.full((side, side), 20, np.uint8)
-        left = 20 + i * (side - 60) // 13
-        image[60 + 30 * label : 100 + 30 * label, left : left + 30] = 240
-        cv2.imwrite(str(folder / name), image)
-
-
-@pytest.fixture(scope="module")
-def root3d(tiny, tmp_path_factory):
-    """Views of every frame of the tiny corpus."""
-    root = tmp_path_factory.mktemp("views")
-    claim_views(root, "anny")
-    for name in ("smic_apex", "smic_four_frames"):
-        for clip in read_index(tiny / f"index/{name}.csv", companion=True).to_dict("records"):
-            write_views(view_folder(root, clip), clip["label"])
-    return root
+        DSNCA([build_trunk("resnet18"), build_trunk("resnet18", 13)], 97, 3, "product")
 
 
 def test_views_are_read_once_in_order_of_the_yaw(tiny, root3d, tmp_path, capsys):

@@ -65,9 +65,9 @@ def test_composite_counts(complete):
 
 
 def test_glasses_of_the_complete_composite(complete):
-    from loso.folds import glasses_only
+    from loso.folds import by_glasses
 
-    wearers = glasses_only(read_index(complete / "index/composite_apex.csv"))
+    wearers = by_glasses(read_index(complete / "index/composite_apex.csv"), True)
     # 28 in the spec; this tree spreads SAMM over 006 to 033, without 037.
     assert wearers["data_sub"].nunique() == 27
 

@@ -19,7 +19,7 @@ from data.index import read_index
 from data.pictures import load_pictures
 from loso.batches import Features, Images
 from loso.experiment import run_experiment
-from loso.folds import choose_folds, glasses_only, make_folds
+from loso.folds import by_glasses, choose_folds, make_folds
 from loso.metrics import bootstrap, scores
 from loso.records import read_record, read_records, record_predictions
 from loso.settings import Settings, resolve_device
@@ -226,11 +226,14 @@ def test_folds_that_cannot_be(tiny):
         choose_folds(make_folds(index, 3), ("smic_99",))
 
 
-def test_glasses_only(tiny):
+def test_subjects_with_glasses_and_the_rest(tiny):
     index = read_index(tiny / "index/smic_apex.csv")
-    assert set(glasses_only(index)["subject"]) == {"01", "04"}
-    with pytest.raises(UserError, match="no subject of this index wears glasses"):
-        glasses_only(index[index["subject"] == "02"])
+    assert set(by_glasses(index, True)["subject"]) == {"01", "04"}
+    assert set(by_glasses(index, False)["subject"]) == {"02", "03"}
+    with pytest.raises(UserError, match="--glasses-only: no subject of this index wears glasses"):
+        by_glasses(index[index["subject"] == "02"], True)
+    with pytest.raises(UserError, match="--without-glasses: every subject of this index wears"):
+        by_glasses(index[index["subject"] == "01"], False)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +244,7 @@ def test_glasses_only(tiny):
         ({"weights": "package"}, "--weights package goes with"),
         ({"softmax_twice": True}, "--softmax-twice goes with"),
         ({"experiment": "../x"}, "--experiment ../x: letters"),
+        ({"glasses_only": True, "without_glasses": True}, "leave nobody"),
         ({"freeze": "trunk", "weights": "none"}, "would never train the trunk"),
     ],
 )
@@ -254,6 +258,7 @@ def test_names_say_what_an_experiment_is():
     assert Settings(network="baseline", dataset="samm").name == "baseline_samm"
     assert Settings(dataset="casme2", classes=5).name == "casme2_5"
     assert Settings(dataset="composite", glasses_only=True).name == "composite_glasses"
+    assert Settings(dataset="samm", without_glasses=True).name == "samm_no_glasses"
     assert str(Settings(dataset="casme2", classes=5).index_file) == "data/casme2_5_apex.csv"
 
 

@@ -16,13 +16,12 @@ from data.motion import (
     face_frame,
     face_mask,
     motion_map,
-    motion_maps,
-    read_map,
     remove_head_motion,
     resize,
     similarity,
     strain,
 )
+from data.motion_maps import motion_maps, read_map
 
 FACE = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
 

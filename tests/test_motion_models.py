@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import skimage.data
 import torch
-from conftest import run
+from conftest import classify, run
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -15,21 +15,21 @@ from test_motion import moved
 from data.drawn_motion import HELD_OUT, TRAINING, draw_motion
 from data.errors import UserError
 from data.landmarks import load_landmark_finder
-from loso import motion
 from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (
     DRAWN_WEIGHTS,
     STRENGTH,
     drawn_facts,
+    linear_basis,
     linear_epochs,
-    linear_features,
     load_drawn,
     motion_epochs,
-    predict_clip,
     predict_maps,
 )
+from loso.predict import Classifier, ClipPictures
 from loso.records import FORMAT, read_records, record_path, write_json
+from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
 
 KINDS = ("linear", "lean")
@@ -127,12 +127,13 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
     finder = load_landmark_finder("dlib")
     points = finder(face)
     apex = moved(face, points[list(places)], shifts, sigma=9)
-    probabilities, units = predict_clip(load_drawn(kind), face, apex, finder)
-    assert probabilities.argmax() == label
-    assert units[unit] > 0.5
-    assert set(units) == set(UNITS)
+    classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
+    found = classify(classifier, ClipPictures(apex, 1, face, 0), finder)
+    assert found.label == ("negative", "positive", "surprise")[label]
+    assert found.units[unit] > 0.5
+    assert set(found.units) == set(UNITS)
     with pytest.raises(UserError, match="there is no motion"):
-        predict_clip(load_drawn(kind), face, face, finder)
+        classify(classifier, ClipPictures(face, 0, face, 0), finder)
 
 
 def test_wrong_weights_are_one_line(tmp_path):
@@ -159,23 +160,22 @@ def corpus():
     return drawn.maps, drawn.labels, index, make_folds(index, 3)
 
 
-@pytest.fixture(autouse=True)
-def tune_shortly(monkeypatch):
-    monkeypatch.setattr(motion, "TUNE_EPOCHS", 3)
+def adapting(adapt):
+    return Settings(streams="motion", motion_net="lean", adapt=adapt, epochs=3)
 
 
 def every_way(corpus, fold, labels):
     maps = corpus[0]
-    yield "linear", linear_epochs(linear_features(maps), labels, fold)
+    yield "linear", linear_epochs(maps, linear_basis(maps), labels, fold)
     for adapt in ("none", "head", "all"):
-        yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapt, seed=9)
+        yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapting(adapt))
 
 
 def test_the_held_out_subject_decides_nothing(corpus):
     fold = corpus[3][2]
     other = corpus[1].copy()
     other[fold.test] = (other[fold.test] + 1) % 3
-    for (name, first), (_, second) in zip(
+    for (name, (first, _)), (_, (second, _)) in zip(
         every_way(corpus, fold, corpus[1]), every_way(corpus, fold, other)
     ):
         assert [e["scores"] for e in first] == [e["scores"] for e in second], name
@@ -185,7 +185,9 @@ def test_the_held_out_subject_decides_nothing(corpus):
 def test_folds_are_ordinary_records(corpus, tmp_path):
     _, labels, index, folds = corpus
     fold = folds[0]
-    for name, epochs in every_way(corpus, fold, labels):
+    for name, (epochs, net) in every_way(corpus, fold, labels):
+        assert np.allclose(predict_maps(net, corpus[0][fold.test])[0], epochs[-1]["scores"],
+                           atol=1e-5)  # fmt: skip
         assert len(epochs) == (3 if name == "all" else 1)
         assert (epochs[0]["train_loss"] is None) == (name == "none")
         clips = index.iloc[fold.test][["data", "subject", "clip", "label"]].to_dict("records")
@@ -202,10 +204,11 @@ def test_adapting_leaves_the_network_as_it_was_and_tuning_learns(corpus):
     maps, labels, _, folds = corpus
     net = load_drawn("lean")
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    epochs = motion_epochs(net, maps, labels, folds[0], "all", seed=9)
+    epochs, tuned = motion_epochs(net, maps, labels, folds[0], adapting("all"))
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
-    assert epochs == motion_epochs(net, maps, labels, folds[0], "all", seed=9)
+    assert not torch.equal(tuned.classes.weight, net.classes.weight)
+    assert epochs == motion_epochs(net, maps, labels, folds[0], adapting("all"))[0]
 
 
 def test_linear_is_logistic_regression_of_standardised_maps(corpus):
@@ -214,7 +217,7 @@ def test_linear_is_logistic_regression_of_standardised_maps(corpus):
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
     model.fit(x[folds[1].train], labels[folds[1].train])
     expected = model.predict_proba(x[folds[1].test])
-    found = linear_epochs(linear_features(maps), labels, folds[1])[0]["scores"]
+    found = linear_epochs(maps, linear_basis(maps), labels, folds[1])[0][0]["scores"]
     assert np.allclose(found, expected, atol=2e-3)
 
 

@@ -103,3 +103,28 @@ def test_nothing_to_tabulate(tmp_path):
     done = run("get_result_log.py", "--result", tmp_path)
     assert done.returncode == 2
     assert "run a train_me_loso script first" in done.stderr
+
+
+def test_glasses_and_the_rest_side_by_side(result):
+    done = run("get_result_log.py", "--result", result)
+    log = pd.read_csv(result / "result_log.csv", dtype={"subject": str})
+    groups = pd.read_csv(result / "groups.csv").set_index(["experiment", "protocol", "group"])
+    # smic 01 wears glasses, by the list of the spec; the other subjects of both wear none.
+    for group, wearers in (("glasses", True), ("no glasses", False)):
+        chosen = (log["experiment"] == "composite") & (log["protocol"] == "last")
+        chosen &= ((log["data"] == "smic") & (log["subject"] == "01")) == wearers
+        clips = log[chosen]
+        expected = scores(clips["label"].to_numpy(), clips["prediction"].to_numpy(), 3)
+        row = groups.loc[("composite", "last", group)]
+        assert row["uf1"] == pytest.approx(expected.uf1, abs=1e-4)
+        assert row["clips"] == len(clips)
+    line = next(r for r in done.stdout.splitlines() if "21 clips, 3 subjects" in r)
+    assert "composite" in line and "7 clips, 1 subjects" in line
+
+
+def test_a_run_of_one_epoch_has_no_best(tmp_path):
+    write_experiment(tmp_path, "zero_shot", ["smic_02", "smic_03"], epochs=1)
+    done = run("get_result_log.py", "--result", tmp_path)
+    assert not [r for r in done.stdout.splitlines() if "zero_shot" in r and "best" in r]
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert set(summary["protocol"]) == {"last", "best"}

@@ -1,0 +1,236 @@
+"""One clip, from its frames to class scores, by one network or by all folds' networks."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data.apex import ApexSettings, all_frames, find_apex
+from data.corpora import CLASSES
+from data.errors import UserError
+from data.frames import IMAGE_SUFFIXES, read_image
+from data.landmarks import LandmarkFinder
+from data.motion import clip_motion
+from data.video import ClipSource, read_frames
+from models.motion import UNITS, MotionNet, build_motion
+
+from .motion import DRAWN_WEIGHTS, load_drawn
+from .saved import SHAPING, SavedNetwork, read_network
+from .settings import Settings
+
+NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Networks of one kind; a clip's scores are the mean of theirs."""
+
+    networks: list[nn.Module]
+    settings: Settings
+    views_by: str | None = None
+
+
+@dataclass(frozen=True)
+class ClipPictures:
+    """What was picked from a clip: uint8 (H, W, 3) RGB. A single image is its own apex."""
+
+    apex: np.ndarray
+    apex_number: int | None
+    onset: np.ndarray | None = None
+    onset_number: int | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Class scores by name, and action units by FACS number where a network tells them."""
+
+    classes: dict[str, float]
+    units: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The class of the highest score."""
+        return max(self.classes, key=self.classes.get)
+
+
+def load_classifier(weights: Path | None) -> Classifier:
+    """A file of --save-weights, a folder of them (all folds of one experiment), or the drawn ones.
+
+    UserError for a file of another kind, or for networks of different settings in one folder.
+    """
+    if weights is None or weights.resolve() == DRAWN_WEIGHTS.resolve():
+        return Classifier([load_drawn(NETWORKS_OF_DRAWN.motion_net)], NETWORKS_OF_DRAWN)
+    files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else [weights]
+    if not files:
+        raise UserError(f"--weights {weights}: no .safetensors in this folder")
+    first = read_network(files[0])
+    networks = []
+    for path in files:
+        saved = read_network(path)
+        for name in (*SHAPING, "augment"):
+            one, other = getattr(first.settings, name), getattr(saved.settings, name)
+            if one != other:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(
+                    f"{path}: trained with {flag} {other}, {files[0].name} with {flag} {one}; "
+                    "a folder holds the folds of one experiment"
+                )
+        networks.append(build_saved(saved, path))
+    return Classifier(networks, first.settings, first.views_by)
+
+
+def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
+    """The network of a file of --save-weights, in evaluation mode; UserError if it does not fit."""
+    settings = saved.settings
+    if settings.streams == "motion":
+        network = build_motion(settings.motion_net, settings.motion_size, settings.classes)
+    else:
+        from .weights import build_network
+
+        network = build_network(settings, None)
+    try:
+        network.load_state_dict(saved.state)
+    except RuntimeError as error:
+        fault = str(error).splitlines()[1].strip()
+        raise UserError(f"{path}: does not fit the settings that it names ({fault})") from error
+    return network.eval()
+
+
+def pick_frames(
+    clip: Path, onset: int | None, apex: int | None, finder: LandmarkFinder
+) -> ClipPictures:
+    """Read the onset (the first frame unless given) and the apex (found unless given) of a clip.
+
+    `clip` is a folder of frames, a video (frames count from 0) or a single image.
+    """
+    if clip.suffix.lower() in IMAGE_SUFFIXES:
+        if onset is not None or apex is not None:
+            raise UserError(f"{clip}: a single image has no frames for --onset and --apex")
+        return ClipPictures(read_image(clip), None)
+    source = all_frames(clip)
+    if apex is None:
+        settings = ApexSettings(finder.name)
+        apex = find_apex(_from(source, onset, clip), finder, settings, str(clip)).frame
+    wanted = {}
+    for number, image in read_frames(source):
+        if onset is None:
+            onset = number
+        if number in (onset, apex):
+            wanted[number] = image
+    for name, number in (("--onset", onset), ("--apex", apex)):
+        if number not in wanted:
+            raise UserError(f"{clip}: no frame {number} ({name})")
+    return ClipPictures(wanted[apex], apex, wanted[onset], onset)
+
+
+def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:
+    if onset is None:
+        return source
+    if isinstance(source, Path):
+        raise UserError(f"{clip}: --onset of a video needs --apex: spotting starts at its start")
+    return {number: path for number, path in source.items() if number >= onset}
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What is made of a clip for a network; None for what it does not read.
+
+    views: grey uint8 (13, h, w). maps: float32 (3, S, S) motion.
+    """
+
+    views: np.ndarray | None = None
+    maps: np.ndarray | None = None
+
+
+def read_clip(
+    classifier: Classifier,
+    clip: ClipPictures,
+    finder: LandmarkFinder,
+    assets: Path | None,
+    device: torch.device,
+    where: str,
+) -> Readings:
+    """Reconstruct and measure what the networks read.
+
+    UserError where a network needs what the clip lacks: motion of an image, views of DECA
+    without its assets.
+    """
+    settings = classifier.settings
+    maps = views = None
+    if settings.reads_motion:
+        if clip.onset is None:
+            raise UserError(f"{where}: one image has no motion; these weights need a clip")
+        maps = clip_motion(
+            clip.onset, clip.apex, finder, settings.motion_size, settings.flow, where
+        )
+    if settings.reads_views:
+        views = _views(clip, classifier, finder, assets, device)
+    return Readings(views, maps)
+
+
+def clip_batch(
+    clip: ClipPictures, readings: Readings, settings: Settings, device: torch.device
+) -> tuple[Tensor, ...]:
+    """What a network reads of one clip, prepared as evaluation in training does."""
+    motion = None
+    if readings.maps is not None:
+        motion = torch.from_numpy(readings.maps)[None].to(device)
+    if settings.streams == "motion":
+        return (motion,)
+    # Here, as in _views and build_saved: torchvision takes a second that motion alone can save.
+    from data.pictures import resize
+    from data.transforms import centre_crop, stored_size, to_float
+
+    from .batches import arrange
+
+    def ready(stored: np.ndarray) -> Tensor:  # uint8 (C, h, w) -> (1, C, S, S)
+        return centre_crop(to_float(torch.from_numpy(stored)[None]), settings.image_size).to(device)
+
+    frames = None
+    if settings.reads_frames:
+        stored = resize(clip.apex, *stored_size(settings.image_size, settings.augment))
+        frames = ready(np.moveaxis(stored, -1, 0).copy())
+    views = None if readings.views is None else ready(readings.views)
+    return arrange(frames, views, motion, settings, device)
+
+
+@torch.no_grad()
+def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.device) -> Prediction:
+    """Class scores of one clip's batch: the mean of the networks' scores."""
+    settings, scores, units = classifier.settings, [], []
+    for network in classifier.networks:
+        output = network.to(device)(*batch)
+        scores.append(network.scores(output)[0].float())
+        # Only what was pretrained has learned units; a linear head on motion alone has not.
+        if isinstance(network, MotionNet) and settings.first_weights != "none":
+            units.append(network.unit_scores(output)[0])
+    named = dict(zip(CLASSES[settings.classes], torch.stack(scores).mean(0).tolist()))
+    told = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
+    return Prediction(named, told)
+
+
+def _views(
+    clip: ClipPictures,
+    classifier: Classifier,
+    finder: LandmarkFinder,
+    assets: Path | None,
+    device: torch.device,
+) -> np.ndarray:
+    """Reconstruct the apex with the backend that the network learned from -> (13, h, w)."""
+    from data.transforms import stored_size
+    from data.view_pictures import read_views
+    from deca.reconstruct import Extras, load_backend, write_head
+    from deca.reconstruction import Face
+
+    engine = load_backend(classifier.views_by, assets, str(device))
+    face = Face(clip.apex, finder(clip.apex), onset=clip.onset)
+    (head,) = engine.reconstruct([face])
+    settings = classifier.settings
+    with tempfile.TemporaryDirectory() as folder:
+        # Through the same files as in training: JPEG is part of what the network learned.
+        write_head(head, face, engine.name, Path(folder) / "views", Extras())
+        size = stored_size(settings.image_size, settings.augment)
+        return read_views(Path(folder) / "views", size)

@@ -1,0 +1,80 @@
+"""Classify one clip: find its apex, measure or reconstruct what the network reads, print scores.
+
+python predict.py --clip FOLDER_OR_VIDEO_OR_IMAGE [--weights FILE_OR_FOLDER]
+"""
+
+import json as jsonlib
+from pathlib import Path
+
+from data.errors import UserError, run_script
+
+
+def main(
+    clip: Path,
+    weights: Path | None = None,
+    onset: int | None = None,
+    apex: int | None = None,
+    json: bool = False,
+    assets: Path | None = None,
+    device: str = "cpu",
+) -> None:
+    """Class scores of a clip, with the weights in this repository or your own.
+
+    Args:
+        clip: a folder of frames, a video, or one image (for networks without motion).
+        weights: a file of --save-weights, or the folder of all folds, whose scores are averaged
+            (default: the motion network that learned from drawn faces).
+        onset: number of the onset frame (default: the first).
+        apex: number of the apex frame (default: it is looked for).
+        json: print JSON instead of a table.
+        assets: DECA's and FLAME's files, for networks that learned from DECA's views.
+        device: cpu, cuda, mps or auto.
+    """
+    if not clip.exists():
+        raise UserError(f"--clip {clip}: no such folder or file")
+    if weights is not None and not weights.exists():
+        raise UserError(f"--weights {weights}: no such file or folder")
+    # Here, so that --help and a mistyped path need no second of imports.
+    from data.landmarks import choose_finder, load_landmark_finder
+    from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
+    from loso.settings import resolve_device
+
+    classifier = load_classifier(weights)
+    finder = load_landmark_finder(choose_finder(), device="cpu")
+    picked = pick_frames(clip, onset, apex, finder)
+    where = resolve_device(device)
+    readings = read_clip(classifier, picked, finder, assets, where, str(clip))
+    found = predict(classifier, clip_batch(picked, readings, classifier.settings, where), where)
+    facts = {
+        "clip": str(clip),
+        "onset": picked.onset_number,
+        "apex": picked.apex_number,
+        "prediction": found.label,
+        "classes": {name: round(score, 4) for name, score in found.classes.items()},
+        "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
+        "weights": str(weights or "drawn"),
+        "networks": len(classifier.networks),
+    }
+    print(jsonlib.dumps(facts)) if json else _print_table(facts)
+
+
+def _print_table(facts: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if facts["apex"] is not None:
+        print(f"{facts['clip']}: onset {facts['onset']}, apex {facts['apex']}")
+    table = Table("class", "score")
+    for name, score in sorted(facts["classes"].items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{score:.3f}", style="bold" if name == facts["prediction"] else None)
+    console = Console()
+    console.print(table)
+    units = sorted(facts["action_units"].items(), key=lambda item: -item[1])
+    if units:
+        shown = ", ".join(f"AU {unit} {p:.2f}" for unit, p in units if p >= 0.5)
+        print(f"action units: {shown or 'none above 0.5'}")
+    print(f"weights: {facts['weights']} ({facts['networks']} network(s))")
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,187 @@
+"""Heat maps of whole experiments and of single clips: panels, and attention.csv in numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from rich.progress import track
+from torch import nn
+
+from data.corpora import CLASSES
+from data.errors import UserError, warn
+from data.frames import read_image
+from data.landmarks import LandmarkFinder, whole_image
+from data.motion import face_frame
+from data.pictures import resize
+from data.transforms import stored_size
+from data.view_pictures import read_views
+from data.views import SIZE, YAWS, view_folder
+from loso.folds import make_folds
+from loso.inputs import Inputs, find_inputs
+from loso.predict import ClipPictures, Readings, build_saved, clip_batch
+from loso.records import read_json
+from loso.results import write_tables
+from loso.saved import read_network, settings_from, weights_path
+from loso.settings import Settings
+
+from .cam import erasing_costs, heat_maps, share_in_cells
+from .figures import Format, save_figure
+from .panels import Shown, draw_panel
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A network's look at one clip: figures a stream, and what a panel shows."""
+
+    rows: list[dict]
+    shown: Shown
+    heats: list
+
+    def save(self, path: Path) -> None:
+        """Write the panel, in the format of the path's suffix."""
+        save_figure(draw_panel(self.shown, self.heats), path)
+
+
+def look(
+    network: nn.Module,
+    settings: Settings,
+    clip: ClipPictures | None,
+    readings: Readings,
+    finder: LandmarkFinder,
+    name: str,
+    label: int | None = None,
+) -> Look:
+    """What a network looks at for the class that it predicts; `clip` None: a ready motion map."""
+    batch = clip_batch(clip, readings, settings, CPU)
+    with torch.no_grad():
+        scores = network.scores(network(*batch))[0]
+    target = int(scores.argmax())
+    heats = heat_maps(network, batch, target, settings)
+    hottest, chance = erasing_costs(network, batch, heats, target, settings.seed)
+    rows = []
+    for heat in heats:
+        points = _landmarks(heat.stream, clip, readings, settings, finder)
+        inside, area = (np.nan, np.nan) if points is None else share_in_cells(heat.map, points)
+        rows.append({
+            "prediction": target, "stream": heat.stream, "heat_in_cells": inside,
+            "cells_of_face": area, "fall_hottest": hottest, "fall_random": chance,
+        })  # fmt: skip
+    classes = CLASSES[settings.classes]
+    truth = "" if label is None else f"true {classes[label]}, "
+    title = f"{name}: {truth}predicted {classes[target]} ({float(scores[target]):.2f})"
+    frames = (None, None) if clip is None else (clip.onset, clip.apex)
+    onset, apex = (None if f is None else _as_read(f, settings) for f in frames)
+    views = None if readings.views is None else _crop(readings.views, settings)
+    return Look(rows, Shown(title, onset, apex, views, readings.maps), heats)
+
+
+def write_attention(
+    folder: Path, finder: LandmarkFinder, form: Format = "png", limit: int | None = None
+) -> pd.DataFrame:
+    """Panels of an experiment's held-out clips, each seen by its fold's own network.
+
+    They go to <folder>/cam, the figures to <folder>/attention.csv and are returned. limit: clips
+    a fold (all if None). UserError if no network was kept; single folds are named in a warning.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise UserError(f"{folder}: no experiment there (no config.json)")
+    settings = settings_from(read_json(config)["settings"], config)
+    if not any((folder / "weights").glob("*.safetensors")):
+        raise UserError(
+            f"{folder}: its networks were not kept; run its command again with --save-weights"
+        )
+    inputs = find_inputs(settings)
+    jobs, missing = [], []
+    for fold in make_folds(inputs.index, settings.classes):
+        there = weights_path(folder, fold.data_sub).is_file()
+        jobs += [(fold.data_sub, clip) for clip in fold.test[:limit]] if there else []
+        missing += [] if there else [fold.data_sub]
+    if missing:
+        warn(f"{folder.name}: no network of {len(missing)} folds: {', '.join(missing)}")
+    rows, network, of = [], None, None
+    for data_sub, position in track(jobs, "heat maps", transient=True):
+        if data_sub != of:
+            path = weights_path(folder, data_sub)
+            network, of = build_saved(read_network(path), path), data_sub
+        clip = inputs.index.iloc[position]
+        picked, readings = _of_index(settings, inputs, position)
+        name = f"{clip['data']} {clip['subject']} {clip['clip']}"
+        seen = look(network, settings, picked, readings, finder, name, int(clip["label"]))
+        seen.save(folder / "cam" / f"{name.replace(' ', '_')}.{form}")
+        which = {key: clip[key] for key in ("data", "subject", "clip", "label")}
+        rows += [which | row for row in seen.rows]
+    table = pd.DataFrame(rows)
+    write_tables(folder, {"attention.csv": table.round(5)})
+    return table
+
+
+def _of_index(
+    settings: Settings, inputs: Inputs, position: int
+) -> tuple[ClipPictures | None, Readings]:
+    clip = inputs.index.iloc[position]
+    views = maps = picked = None
+    if settings.reads_views:
+        size = stored_size(settings.image_size, settings.augment)
+        views = read_views(view_folder(settings.root3d, clip), size)
+    if settings.reads_motion:
+        maps = inputs.maps[position]
+    if clip["apex_frame_path"]:
+        onset = clip["onset_frame_path"]
+        picked = ClipPictures(
+            read_image(settings.root / clip["apex_frame_path"]), None,
+            read_image(settings.root / onset) if onset else None,
+        )  # fmt: skip
+    return picked, Readings(views, maps)
+
+
+def _landmarks(
+    stream: str,
+    clip: ClipPictures | None,
+    readings: Readings,
+    settings: Settings,
+    finder: LandmarkFinder,
+) -> np.ndarray | None:
+    """68 landmarks (68, 2) in the pixels of a stream's picture; None where there is no frame."""
+    if stream == "views":
+        frontal = readings.views[YAWS.index(0)]
+        large = cv2.resize(frontal, (SIZE, SIZE))
+        return _to_read(_find(finder, np.dstack([large] * 3)), (SIZE, SIZE), settings)
+    if clip is None:
+        return None
+    if stream == "frame":
+        return _to_read(_find(finder, clip.apex), clip.apex.shape[:2], settings)
+    points = _find(finder, clip.onset)
+    to_frame = np.linalg.inv(face_frame(points)[0])  # pixels -> the face's frame, [0, 1]²
+    return settings.motion_size * (points @ to_frame[:2, :2].T + to_frame[:2, 2])
+
+
+def _find(finder: LandmarkFinder, image: np.ndarray) -> np.ndarray:
+    points = finder(image)
+    return finder.in_box(image, whole_image(image)) if points is None else points
+
+
+def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> np.ndarray:
+    """Points in a picture's pixels -> in the pixels that the network reads: resized, cropped."""
+    height, width = stored_size(settings.image_size, settings.augment)
+    margin = np.array([width - settings.image_size, height - settings.image_size]) // 2
+    return points * (width / shape[1], height / shape[0]) - margin
+
+
+def _as_read(image: np.ndarray, settings: Settings) -> np.ndarray:
+    if settings.streams == "motion":
+        return image
+    return _crop(resize(image, *stored_size(settings.image_size, settings.augment))[None],
+                 settings)[0]  # fmt: skip
+
+
+def _crop(pictures: np.ndarray, settings: Settings) -> np.ndarray:
+    """(N, h, w, …) -> the centre (N, S, S, …)."""
+    size = settings.image_size
+    top, left = (pictures.shape[1] - size) // 2, (pictures.shape[2] - size) // 2
+    return pictures[:, top : top + size, left : left + size]

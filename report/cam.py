@@ -1,0 +1,146 @@
+"""Where a network looks: class-activation maps of each stream, and whether they tell the truth."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from captum.attr import InputXGradient, LayerGradCam
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.cells import face_cells
+from loso.settings import Settings
+from models.motion import MotionNet
+
+ERASED = 0.2  # share of the picture that the test of a map erases
+RANDOM_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What one stream of a network looked at for a class.
+
+    stream: frame, views or motion. map: float32 (S, S) >= 0 over the stream's own picture; the
+    views share one.
+    """
+
+    stream: str
+    map: np.ndarray
+
+
+def stream_names(settings: Settings) -> list[str]:
+    """The streams of a network, in the order of its inputs."""
+    names = {"2d": ["frame"], "3d": ["views"], "dual": ["frame", "views"], "motion": []}
+    return names[settings.pictures] + ["motion"] * settings.reads_motion
+
+
+def heat_maps(
+    network: nn.Module, batch: tuple[Tensor, ...], target: int, settings: Settings
+) -> list[Heat]:
+    """One map a stream for the score of class `target`; `batch` is of one clip.
+
+    Pictures: Grad-CAM (Selvaraju et al. 2017) on the last feature map before streams meet, which
+    is also the last one before capsules, whose own maps are too coarse to place anything. Motion
+    maps: their pixels times the gradient, which for a linear network is the exact share of each
+    pixel in the score.
+    """
+    network.eval()
+    inputs = tuple(x.detach().clone().requires_grad_() for x in batch)
+
+    def score(*streams: Tensor) -> Tensor:
+        output = network(*streams)
+        return output[0] if isinstance(network, MotionNet) else output  # logits, or lengths
+
+    heats = []
+    layers = camera_layers(network)
+    for position, stream in enumerate(stream_names(settings)):
+        if stream == "motion":
+            shares = InputXGradient(score).attribute(inputs, target=target)[position]
+            coarse = shares.sum(1, keepdim=True).clamp_min(0)  # what speaks for the class
+        else:
+            camera = LayerGradCam(score, layers[position])
+            coarse = camera.attribute(inputs, target=target, relu_attributions=True)
+        size = inputs[position].shape[-2:]
+        fine = F.interpolate(coarse.detach(), size=size, mode="bilinear", align_corners=False)
+        heats.append(Heat(stream, fine[0, 0].float().cpu().numpy()))
+    return heats
+
+
+def camera_layers(network: nn.Module) -> list[nn.Module]:
+    """The layer of each stream of pictures whose output Grad-CAM weighs."""
+    if isinstance(network, MotionNet):
+        return []
+    if hasattr(network, "attend"):  # DSNCA: as coordinate attention leaves the streams
+        return list(network.attend)
+    # MECapsuleNet: what the capsules' first convolution reads. Baselines: the last feature map.
+    return [network.adapt if hasattr(network, "adapt") else network.conv]
+
+
+def share_in_cells(heat: np.ndarray, landmarks: np.ndarray) -> tuple[float, float]:
+    """Share of a map's heat on the face that lies in the ten cells, and the cells' share of it.
+
+    heat (S, S), landmarks (68, 2) in its pixels. The face is the landmarks' convex hull and the
+    cells, which reach beyond it at the brows. (NaN, share) for a map without heat on the face.
+    """
+    cells = np.zeros(heat.shape, bool)
+    for left, top, right, bottom in face_cells(landmarks).clip(0):
+        cells[top:bottom, left:right] = True
+    face = np.zeros(heat.shape, np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 1)
+    face = face.astype(bool) | cells
+    on_face = float(heat[face].sum())
+    inside = float(heat[cells].sum()) / on_face if on_face > 0 else float("nan")
+    return inside, float(cells.sum() / face.sum())
+
+
+@torch.no_grad()
+def erasing_costs(
+    network: nn.Module,
+    batch: tuple[Tensor, ...],
+    heats: list[Heat],
+    target: int,
+    seed: int,
+) -> tuple[float, float]:
+    """How far the score of a class falls when a fifth of every stream's picture is erased.
+
+    The hottest fifth by `heats`, and a random fifth of the same grain (the mean of five draws).
+    A map that means something costs more than chance.
+    """
+    generator = np.random.default_rng(seed)
+
+    def fall(masks: list[np.ndarray]) -> float:
+        erased = tuple(_erase(x, mask) for x, mask in zip(batch, masks))
+        return float(before - _score(network, erased, target))
+
+    before = _score(network, batch, target)
+    hottest = [_highest_fifth(heat.map) for heat in heats]
+    tries = [
+        fall([_random_fifth(heat.map.shape, generator) for heat in heats])
+        for _ in range(RANDOM_TRIES)
+    ]
+    return fall(hottest), float(np.mean(tries))
+
+
+def _score(network: nn.Module, batch: tuple[Tensor, ...], target: int) -> Tensor:
+    return network.scores(network(*batch))[0, target]
+
+
+def _erase(picture: Tensor, mask: np.ndarray) -> Tensor:
+    """The picture with its own mean where the mask is."""
+    where = torch.from_numpy(mask).to(picture.device)
+    return torch.where(where, picture.mean((-2, -1), keepdim=True), picture)
+
+
+def _random_fifth(shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    # As smooth as a heat map is, so that it erases patches and no salt and pepper.
+    coarse = torch.from_numpy(generator.random((1, 1, 10, 10), np.float32))
+    fine = F.interpolate(coarse, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    return _highest_fifth(fine)
+
+
+def _highest_fifth(values: np.ndarray) -> np.ndarray:
+    """A mask of exactly a fifth of the pixels, also where many are equal."""
+    mask = np.zeros(values.size, bool)
+    mask[np.argsort(values, axis=None, kind="stable")[-round(ERASED * values.size) :]] = True
+    return mask.reshape(values.shape)

@@ -1,0 +1,73 @@
+"""Panels: a clip's pictures with what the network looked at laid over them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from data.views import YAWS
+
+from .cam import Heat
+
+HEAT = "inferno"  # rises in lightness throughout: readable in grey and by the colour-blind
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a panel shows of a clip; None for what its network does not read.
+
+    onset, apex: uint8 (S, S, 3) as the network reads them. views: grey uint8 (13, S, S).
+    motion: float32 (3, s, s).
+    """
+
+    title: str
+    onset: np.ndarray | None
+    apex: np.ndarray | None
+    views: np.ndarray | None
+    motion: np.ndarray | None
+
+
+def draw_panel(shown: Shown, heats: list[Heat]) -> Figure:
+    """One clip: frames plain and with heat, motion, then the 13 views with heat."""
+    by_stream = {heat.stream: heat.map for heat in heats}
+    top = []  # (title, picture, heat)
+    for name, picture in (("onset", shown.onset), ("apex", shown.apex)):
+        if picture is not None:
+            top.append((name, picture, None))
+    if "frame" in by_stream:
+        for name, picture in (("onset", shown.onset), ("apex", shown.apex)):
+            if picture is not None:
+                top.append((f"{name}, heat", picture, by_stream["frame"]))
+    if "motion" in by_stream:
+        moved = np.hypot(*shown.motion[:2])
+        top += [("motion", moved, None), ("motion, heat", moved, by_stream["motion"])]
+    rows = 1 + 2 * (shown.views is not None)  # 13 views in two rows
+    height = 1.9 + 1.25 * (rows - 1)
+    figure = plt.figure(figsize=(9, height + 0.3), layout="constrained")
+    figure.suptitle(shown.title, fontsize=9, x=0.01, ha="left")
+    parts = figure.subfigures(2, 1, height_ratios=[1.9, height - 1.9]) if rows > 1 else [figure]
+    for axes, (title, picture, heat) in zip(_row(parts[0], len(top)), top):
+        _show(axes, title, picture, heat)
+    if shown.views is not None:
+        grid = parts[1].subplots(2, 7).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, yaw, view in zip(grid, YAWS, shown.views):
+            _show(axes, f"{yaw}°", view, by_stream["views"])
+    return figure
+
+
+def _row(figure: Figure, count: int) -> list[Axes]:
+    return list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _show(axes: Axes, title: str, picture: np.ndarray, heat: np.ndarray | None) -> None:
+    axes.imshow(picture, cmap="gray", extent=(0, 1, 1, 0))
+    if heat is not None:
+        strength = heat / heat.max() if heat.max() > 0 else heat
+        axes.imshow(strength, cmap=HEAT, alpha=0.25 + 0.5 * strength, vmin=0, vmax=1,
+                    extent=(0, 1, 1, 0))  # fmt: skip
+    axes.set_title(title, fontsize=8, loc="center", pad=2)
+    axes.set_axis_off()

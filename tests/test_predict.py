@@ -1,0 +1,182 @@
+"""predict.py: clips as folders, videos and images; own weights, all folds together, the drawn."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from apex_clips import draw_clip, face, write_frames
+from conftest import classify, run, write_frame
+from safetensors.torch import load_file, save_file
+
+from data.errors import UserError
+from data.index import read_index
+from data.landmarks import load_landmark_finder
+from loso.experiment import run_experiment
+from loso.predict import load_classifier, pick_frames
+from loso.records import read_record
+from loso.settings import Settings
+from predict import main
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return load_landmark_finder("dlib")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """15 frames of a real face whose brows and mouth corners go up until frame 106."""
+    folder = tmp_path_factory.mktemp("clip") / "clip"
+    write_frames(folder, draw_clip(pixels=2.5, seed=3))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, root3d, tmp_path_factory):
+    """Networks kept by a run, by streams: their folder."""
+    result = tmp_path_factory.mktemp("result")
+    folders = {}
+    for streams in ("2d", "dual"):
+        settings = Settings(
+            index=tiny / "index/smic_apex.csv", root=tiny, root3d=root3d, result=result,
+            trunk="efficientnet_lite0", weights="package", freeze="trunk", image_size=97,
+            augment="flip", epochs=1, device="cpu", streams=streams, subjects=("2",),
+            save_weights=True,
+        )  # fmt: skip
+        run_experiment(settings)
+        folders[streams] = settings.folder
+    return folders
+
+
+def test_out_of_the_box(clip):
+    done = run("predict.py", "--clip", clip, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["onset"] == 100
+    assert abs(found["apex"] - 106) <= 1
+    assert set(found["classes"]) == {"negative", "positive", "surprise"}
+    assert sum(found["classes"].values()) == pytest.approx(1, abs=1e-3)
+    assert found["action_units"]["12"] > 0.5  # lip corners up
+    assert found["action_units"]["4"] < 0.5
+    done = run("predict.py", "--clip", clip, "--apex", 107, "--onset", 101)
+    assert "onset 101, apex 107" in done.stdout
+    assert "AU 12" in done.stdout
+
+
+def test_scores_are_those_of_evaluation(trained, tiny, finder):
+    """For each clip of the held-out subject, in both networks, as the record has them."""
+    clips = read_index(tiny / "index/smic_apex.csv")
+    clips = clips[clips["data_sub"] == "smic_01"].to_dict("records")
+    record = read_record(trained["2d"] / "fold_smic_01.json")
+    classifier = load_classifier(trained["2d"] / "weights/smic_01.safetensors")
+    for clip, expected in zip(clips[:3], record["epochs"][-1]["scores"]):
+        picked = pick_frames(tiny / clip["apex_frame_path"], None, None, finder)
+        found = classify(classifier, picked, finder)
+        assert list(found.classes.values()) == pytest.approx(expected, abs=1e-5)
+        assert found.units == {}
+
+
+def test_a_folder_of_folds_is_their_mean(trained, clip, finder):
+    picked = pick_frames(clip, None, 106, finder)
+    folder = trained["2d"] / "weights"
+    one, two = (
+        classify(load_classifier(path), picked, finder)
+        for path in sorted(folder.glob("*.safetensors"))
+    )
+    both = classify(load_classifier(folder), picked, finder)
+    for name, score in both.classes.items():
+        assert score == pytest.approx((one.classes[name] + two.classes[name]) / 2, abs=1e-6)
+
+
+def test_dual_reconstructs_what_it_reads(trained, clip):
+    weights = trained["dual"] / "weights/smic_01.safetensors"
+    done = run("predict.py", "--clip", clip / "image106.png", "--weights", weights, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["apex"] is None
+    assert found["networks"] == 1
+    assert all(0 <= score < 1 for score in found["classes"].values())
+
+
+def test_a_video_counts_from_zero(clip, tmp_path, finder):
+    path = tmp_path / "clip.avi"
+    frames = [cv2.imread(str(p)) for p in sorted(clip.glob("*.png"))]
+    height, width = frames[0].shape[:2]
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 100, (width, height))
+    for frame in frames:
+        video.write(frame)
+    video.release()
+    picked = pick_frames(path, None, None, finder)
+    assert picked.onset_number == 0
+    assert abs(picked.apex_number - 6) <= 1
+    with pytest.raises(UserError, match="--onset of a video needs --apex"):
+        pick_frames(path, 2, None, finder)
+    assert pick_frames(path, 2, 6, finder).onset_number == 2
+
+
+def test_faults_are_one_line(trained, clip, tmp_path):
+    dual = trained["dual"] / "weights/smic_01.safetensors"
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for name, streams in (("a", "2d"), ("b", "dual")):
+        source = trained[streams] / "weights/smic_01.safetensors"
+        (mixed / f"{name}.safetensors").write_bytes(source.read_bytes())
+    bare = tmp_path / "bare.safetensors"
+    save_file(load_file(dual), bare)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(dual.read_bytes()[:5000])
+    write_frame(tmp_path / "few" / "image1.jpg")
+    image = clip / "image106.png"
+    (tmp_path / "empty").mkdir()
+    for arguments, fault in (
+        ((image,), "one image has no motion; these weights need a clip"),
+        ((image, None, None, 3), "a single image has no frames"),
+        ((clip, None, None, 999), r"no frame 999 \(--apex\)"),
+        ((clip, None, None, 100), "there is no motion"),
+        ((tmp_path / "few",), "three"),
+        ((clip, mixed), "trained with --streams dual, a.safetensors with"),
+        ((clip, bare), "does not say of which settings"),
+        ((clip, cut), "not readable as weights"),
+        ((clip, tmp_path / "empty"), "no .safetensors in this folder"),
+    ):
+        with pytest.raises(UserError, match=fault):
+            main(*arguments)
+    for arguments, fault in (
+        (("--clip", tmp_path / "gone"), "no such folder or file"),
+        (("--clip", clip, "--weights", tmp_path / "gone"), "no such file or folder"),
+    ):
+        done = run("predict.py", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert fault in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_networks_in_training_refuse_files_of_other_settings(trained, tiny, tmp_path):
+    done = run(
+        "train_me_loso.py", "--index", tiny / "index/smic_apex.csv", "--root", tiny, "--result",
+        tmp_path, "--weights", trained["dual"] / "weights/smic_01.safetensors", "--trunk",
+        "efficientnet_lite0", "--image-size", 97,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "trained with --streams dual, here --streams 2d" in done.stderr
+    assert not (tmp_path / "smic").exists()
+
+
+def test_a_clip_of_the_usual_size_takes_no_longer_than_it_should(tmp_path, finder):
+    """30 frames of 640x480 from files to scores, imports and model loading left out."""
+    import time
+
+    image, _ = face()
+    assert image.shape == (250, 280, 3)
+    frames = draw_clip(frames=30, apex=12, pixels=2.5)
+    wide = np.stack([cv2.resize(f, (538, 480)) for f in frames])
+    write_frames(tmp_path / "clip", np.pad(wide, ((0, 0), (0, 0), (51, 51), (0, 0)), mode="edge"))
+    classifier = load_classifier(None)
+    start = time.process_time()
+    picked = pick_frames(tmp_path / "clip", None, None, finder)
+    classify(classifier, picked, finder)
+    assert picked.apex.shape == (480, 640, 3)
+    assert abs(picked.apex_number - 112) <= 2
+    assert time.process_time() - start < 2
