@@ -93,7 +93,8 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
         if views.is_dir():
             title = "views of the reconstruction, -30 to 30 degrees"
             add(title, [views / name for name in view_names()], VIEW_HEIGHT)
-    panel = folder / "cam" / f"{clip['data']}_{clip['subject']}_{clip['clip']}.png"
+    name = f"{clip['data']}_{clip['subject']}_{clip['clip']}".replace(" ", "_")
+    panel = folder / "cam" / f"{name}.png"
     if panel.is_file():
         add("heat map", [panel], 0)
     return pictures
