@@ -46,7 +46,7 @@ def clip_pictures(folder: Path, settings: dict, everyone: bool) -> dict[tuple, l
     `visualize.py cam` left in <folder>/cam. Only faces of the demo set: frames that lie below a
     root with its mark; with `everyone` all faces. What cannot be read is named in a warning.
     """
-    root = Path(settings.get("root", ""))
+    root = Path(settings.get("root", "nowhere"))
     if not (everyone or is_demo(root)):
         return {}
     data, classes = settings.get("dataset", ""), settings.get("classes", 3)
@@ -67,10 +67,10 @@ def clip_pictures(folder: Path, settings: dict, everyone: bool) -> dict[tuple, l
 
 
 def _inside(root: Path, clip: dict) -> bool:
-    """Whether a clip's frames lie below the root: an index can point anywhere."""
+    """Whether a clip's frames are known and lie below the root: an index can point anywhere."""
     base = root.resolve()
     paths = [clip[f"{frame}_frame_path"] for frame in ("onset", "apex")]
-    return all((root / path).resolve().is_relative_to(base) for path in paths if path)
+    return any(paths) and all((root / p).resolve().is_relative_to(base) for p in paths if p)
 
 
 def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> list[Picture]:
@@ -88,12 +88,13 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
         if path:
             title = frame if pd.isna(number) else f"{frame}, frame {number}"
             add(title, [root / path], FACE_HEIGHT)
-    if settings.get("streams", "2d") != "2d":
+    if settings.get("streams", "2d").startswith(("3d", "dual")) and clip["apex_frame_path"]:
         views = view_folder(settings["root3d"], clip)
         if views.is_dir():
             title = "views of the reconstruction, -30 to 30 degrees"
             add(title, [views / name for name in view_names()], VIEW_HEIGHT)
-    panel = folder / "cam" / f"{clip['data']}_{clip['subject']}_{clip['clip']}.png"
+    name = f"{clip['data']}_{clip['subject']}_{clip['clip']}".replace(" ", "_")
+    panel = folder / "cam" / f"{name}.png"
     if panel.is_file():
         add("heat map", [panel], 0)
     return pictures

@@ -1,11 +1,19 @@
-"""Records of made-up runs: no network, no corpus, scores that grow towards the truth."""
+"""Records of made-up runs, and their page: no network, no corpus, scores that grow."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 
+from loso.results import collect, summarise
+from report.page import write_page
+
 THREE = ("negative", "positive", "surprise")
+SUBJECTS = ["smic_01", "smic_02", "samm_006", "casme2_sub01"]
+EVIL = "<img src=x onerror=document.title='hacked'>"
+CLOSING = "</script><script>document.title='hacked'</script>"
 FIVE = ("disgust", "happiness", "repression", "surprise", "others")
 
 
@@ -53,3 +61,35 @@ def write_run(
 def _scores(rng: np.random.Generator, labels: np.ndarray, classes: int, grown: float) -> list:
     scores = 0.7 * rng.random((len(labels), classes)) + 0.3 * grown * np.eye(classes)[labels]
     return scores.round(6).tolist()
+
+
+def write_composite(result: Path, name: str, seed: int = 0) -> None:
+    """A whole composite: 442 clips of 68 subjects, 30 epochs."""
+    subjects = [f"smic_{i:02d}" for i in range(1, 17)]
+    subjects += [f"casme2_sub{i:02d}" for i in range(1, 25)]
+    subjects += [f"samm_{i:03d}" for i in range(6, 34)]
+    folder = write_run(result, name, subjects[:34], clips=6, epochs=30, seed=seed)
+    rest = write_run(result, f".{name}", subjects[34:], clips=7, epochs=30, seed=seed + 100)
+    configs = [json.loads((part / "config.json").read_text()) for part in (folder, rest)]
+    configs[0]["subjects"] |= configs[1]["subjects"]
+    (folder / "config.json").write_text(json.dumps(configs[0]))
+    for path in rest.glob("fold_*"):
+        path.rename(folder / path.name)
+    shutil.rmtree(rest)
+
+
+def mark_as_demo(root: Path) -> None:
+    """Leave the demo set's mark."""
+    (root / "demo.json").write_text(json.dumps({"demo set": 1, "seed": 0}))
+
+
+def make_page(result: Path, thumbnails: bool = False) -> Path:
+    """The page of a result folder, as get_result_log.py makes it."""
+    log, classes, expected = collect(result)
+    return write_page(result, log, summarise(log, classes), expected, thumbnails)
+
+
+def content_of(page: Path) -> dict:
+    """The JSON on a page."""
+    text = page.read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])

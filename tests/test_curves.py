@@ -10,7 +10,7 @@ import pytest
 from conftest import run
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import FIVE, write_run
+from made_records import FIVE, SUBJECTS, write_run
 from skimage.color import rgb2lab
 
 from data.errors import UserError
@@ -20,7 +20,6 @@ from report.curves import draw_curves, write_curves
 from report.figures import BLUE, VERMILLION
 from report.history import read_history
 
-SUBJECTS = ["smic_01", "smic_02", "samm_006", "casme2_sub01"]
 # Full colour-blindness: Machado, Oliveira and Fernandes (2009), for linear RGB.
 BLINDNESS = {
     "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],

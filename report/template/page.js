@@ -34,11 +34,11 @@ const scoreColumns = [
   { label: "UAR last", numeric: true, value: (r) => r.last.uar, show: (r) => withInterval(r.last, "uar") },
   { label: "accuracy last", numeric: true, value: (r) => r.last.accuracy, show: (r) => number(r.last.accuracy) },
   { label: "UF1, 95%", numeric: true, kind: "drawn", value: (r) => r.last.uf1_low, show: (r) => intervals(r.last, r.best) },
-  { label: "UF1 best †", numeric: true, kind: "best", value: (r) => r.best.uf1, show: (r) => withInterval(r.best, "uf1") },
-  { label: "UAR best †", numeric: true, kind: "best", value: (r) => r.best.uar, show: (r) => withInterval(r.best, "uar") },
-  { label: "accuracy best †", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => number(r.best.accuracy) },
+  { label: "UF1 best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uf1, show: (r) => withInterval(r.best, "uf1") },
+  { label: "UAR best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uar, show: (r) => withInterval(r.best, "uar") },
+  { label: "accuracy best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => number(r.best.accuracy) },
   {
-    label: "† adds", numeric: true, kind: "best", value: (r) => r.best.uf1 - r.last.uf1,
+    label: "†\u00a0adds", numeric: true, kind: "best", value: (r) => r.best.uf1 - r.last.uf1,
     show: (r) => (r.best.uf1 < r.last.uf1 ? "" : "+") + number(r.best.uf1 - r.last.uf1),
   },
 ];
@@ -261,7 +261,7 @@ function openClip(experiment, rows, at, by = 0) {
   const name = clips.clip[i];
   const told = (protocol) => el("dd", {}, verdict(clips[protocol][i] === clips.label[i]), ` ${classes[clips[protocol][i]]}`);
   const chart = lineChart({
-    title: "Class scores by epoch",
+    title: "Class scores by epoch (thick: the true class)",
     description: classes.map((label, k) => `${label} ${number(clips.scores[i].at(-1)[k] / 1000)}`).join(", ") + " after the last epoch.",
     x: curves.epochs, high: 1,
     lines: classes.map((label, k) => ({ name: label, values: clips.scores[i].map((row) => row[k] / 1000), kind: `class${k}${k === clips.label[i] ? " true" : ""}` })),
