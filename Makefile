@@ -15,7 +15,7 @@ COMPOSITE := --root demo --index demo/index/composite_apex.csv
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
 	  $(SMALL) --epochs 15
-	$(PY) get_result_log.py
+	$(PY) get_result_log.py --html
 
 # The composite of all three corpora: 2D, 3D and both, on views of the free head.
 demo-3d: drawn
@@ -23,7 +23,7 @@ demo-3d: drawn
 	for streams in 2d 3d dual; do \
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
 	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --epochs 15 || exit; done
-	$(PY) get_result_log.py
+	$(PY) get_result_log.py --html
 
 # Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
 demo-motion: drawn
@@ -31,7 +31,7 @@ demo-motion: drawn
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --weights none
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt head
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt all
-	$(PY) get_result_log.py
+	$(PY) get_result_log.py --html
 
 drawn: $(READY)
 	$(PY) prepare_data.py demo --out demo
