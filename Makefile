@@ -29,8 +29,8 @@ demo-3d: drawn
 demo-motion: drawn
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt none
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --weights none
-	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt head
-	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt all
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --motion-net lean --adapt head
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --motion-net lean --adapt all
 	$(PY) get_result_log.py --html
 
 drawn: $(READY)

@@ -121,6 +121,9 @@ class Settings:
             return
         if self.first_weights in ("imagenet", "package"):
             raise UserError(f"--streams motion has no trunk for --weights {self.weights}: drawn")
+        if self.adapt == "head" and self.motion_net == "linear":
+            raise UserError("--adapt head: linear has no features of its own, so that would be "
+                            "--weights none; take --motion-net lean")  # fmt: skip
         if self.first_weights == "none" and self.adapt != "all":
             raise UserError(f"--adapt {self.adapt} needs pretrained weights: --weights drawn")
         if self.first_weights == "drawn" and self.motion_size != MOTION_SIZE:
@@ -205,7 +208,8 @@ class Settings:
     def _motion_way(self) -> str:
         if self.first_weights == "none":
             return self.motion_net
-        return {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
+        way = {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
+        return "lean_" * (self.motion_net == "lean") + way
 
     @property
     def folder(self) -> Path:
