@@ -42,7 +42,10 @@ class RunProgress:
 
     def start_fold(self, data_sub: str) -> None:
         """A fold begins, or begins anew where its worker was lost."""
+        anew = data_sub in self.passed
         self.passed[data_sub] = 0
+        if anew:
+            self._line(f"{self._fold(data_sub)}  its worker was lost: it begins anew")
 
     def epoch(self, data_sub: str, record: dict) -> None:
         """An epoch of a fold is over; several folds may run at once."""
