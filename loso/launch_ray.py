@@ -8,6 +8,8 @@ tasks' results: nothing but the driver needs the datasets or writes a file.
 import functools
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,8 @@ def _connect() -> None:
     root = Path(__file__).parent.parent
     options = {"include_dashboard": False} if address == "local" else {}
     try:
+        if match := re.fullmatch(r"\[?([^/]+?)\]?:(\d+)", address):  # Ray would wait for minutes
+            socket.create_connection((match[1], int(match[2])), timeout=10).close()
         ray.init(
             address,
             log_to_driver=False,
@@ -91,7 +95,7 @@ def _connect() -> None:
             runtime_env={"py_modules": [str(root / name) for name in PACKAGES]},
             **options,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"RAY_ADDRESS {address}: no Ray cluster to be had there ({reason})"
