@@ -79,6 +79,16 @@ class Settings:
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     device: str = "auto"
     """auto (CUDA where there is one, else MPS, else CPU), cuda, cuda:1, mps or cpu."""
+    launcher: Literal["local", "ray"] = "local"
+    """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
+    workers: int | None = None
+    """Local: folds trained at once. If not given: as many as the cores and the memory are for,
+    on CUDA one."""
+    cpus_per_fold: int = 1
+    """Threads that a fold computes with: the last bits of its record depend on them, on how many
+    folds run at once nothing does."""
+    gpus_per_fold: float | None = None
+    """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
     subjects: tuple[str, ...] = ()
     """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
     save_weights: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -90,9 +100,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """UserError for settings that contradict each other."""
-        for name in ("image_size", "epochs", "batch_size", "motion_size"):
+        for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
+        self._check_launch()
         if self.experiment is not None and not re.fullmatch(r"\w[\w.-]*", self.experiment):
             raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
         if self.freeze == "trunk" and self.first_weights == "none":
@@ -110,6 +121,16 @@ class Settings:
             raise UserError("--views 14 goes with --streams 3d")
         if self.softmax_twice and self.network != "baseline":
             raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
+
+    def _check_launch(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers {self.workers}: at least 1")
+        if self.workers is not None and self.launcher == "ray":
+            raise UserError("--workers goes with --launcher local: on Ray the cluster decides")
+        if self.gpus_per_fold is not None and self.launcher == "local":
+            raise UserError("--gpus-per-fold goes with --launcher ray")
+        if self.gpus_per_fold is not None and self.gpus_per_fold < 0:
+            raise UserError(f"--gpus-per-fold {self.gpus_per_fold}: at least 0")
 
     def _check_motion(self) -> None:
         if self.streams != "motion":
