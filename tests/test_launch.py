@@ -33,11 +33,16 @@ needs_ray = pytest.mark.skipif(
 )
 
 
+def longer(tiny, result, **changes):
+    """Folds that take about a second: to be stopped in their midst."""
+    return settings_of(tiny, result, **({"epochs": 15} | changes))
+
+
 @pytest.fixture(scope="module")
 def alone(tiny, tmp_path_factory):
     """A finished run in one process, networks kept: its experiment's folder."""
     result = tmp_path_factory.mktemp("alone")
-    run_experiment(settings_of(tiny, result, save_weights=True, workers=1))
+    run_experiment(longer(tiny, result, save_weights=True, workers=1))
     return result / "smic"
 
 
@@ -53,7 +58,7 @@ def command(tiny, result, *more):
     return [
         sys.executable, str(ROOT / "train_me_loso.py"), "--index",
         str(tiny / "index/smic_apex.csv"), "--root", str(tiny), "--result", str(result), *FAST,
-        *map(str, more),
+        "--epochs", "15", *map(str, more),
     ]  # fmt: skip
 
 
@@ -87,7 +92,7 @@ def is_there(pid):
 
 
 def test_several_folds_at_once_leave_the_same_records_and_networks(alone, tiny, tmp_path, capsys):
-    run_experiment(settings_of(tiny, tmp_path, save_weights=True, workers=2))
+    run_experiment(longer(tiny, tmp_path, save_weights=True, workers=2))
     assert "2 folds at once" in capsys.readouterr().out
     assert records_of(tmp_path / "smic") == records_of(alone)
     assert_same_networks(tmp_path / "smic", alone)
@@ -100,7 +105,7 @@ def test_the_number_of_threads_does_not_leak_into_a_record(alone, tiny, tmp_path
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        run_experiment(settings_of(tiny, tmp_path, workers=1, subjects=("1",)))
+        run_experiment(longer(tiny, tmp_path, workers=1, subjects=("1",)))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -109,10 +114,10 @@ def test_the_number_of_threads_does_not_leak_into_a_record(alone, tiny, tmp_path
 
 
 def test_cpus_per_fold_belongs_to_the_record_and_workers_do_not(alone, tiny, tmp_path):
-    run_experiment(settings_of(tiny, tmp_path, workers=1, subjects=("1",)))
-    run_experiment(settings_of(tiny, tmp_path, subjects=("1",)))
+    run_experiment(longer(tiny, tmp_path, workers=1, subjects=("1",)))
+    run_experiment(longer(tiny, tmp_path, subjects=("1",)))
     with pytest.raises(UserError, match="--cpus-per-fold was 1, now 2"):
-        run_experiment(settings_of(tiny, tmp_path, cpus_per_fold=2))
+        run_experiment(longer(tiny, tmp_path, cpus_per_fold=2))
 
 
 def test_ctrl_c_keeps_whole_folds_ends_the_workers_and_goes_on(alone, tiny, tmp_path):
