@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 # The demo's settings: a small frozen trunk, whose features are computed once, so that a laptop's CPU
 # is enough. The scripts' own defaults are the paper's.
-SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --image-size 160 --augment flip
+SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --augment flip
 SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
@@ -14,7 +14,7 @@ COMPOSITE := --root demo --index demo/index/composite_apex.csv
 .PHONY: demo demo-3d demo-motion drawn test lint clean
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
-	  $(SMALL) --epochs 15
+	  $(SMALL) --image-size 160 --epochs 15
 	$(PY) get_result_log.py --html
 
 # The composite of all three corpora: 2D, 3D and both, on views of the free head.
@@ -22,7 +22,8 @@ demo-3d: drawn
 	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
 	for streams in 2d 3d dual; do \
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
-	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --epochs 15 || exit; done
+	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --image-size 128 --epochs 8 \
+	    --save-weights || exit; done
 	$(PY) get_result_log.py --html
 
 # Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
@@ -57,4 +58,4 @@ lint: $(READY)
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:
-	rm -rf demo result/demo_*
+	rm -rf demo result/demo_* result/motion_cache
