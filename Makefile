@@ -11,7 +11,7 @@ SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
 
-.PHONY: demo demo-3d demo-motion drawn test lint clean
+.PHONY: demo demo-3d demo-glasses demo-motion drawn test lint clean
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
 	  $(SMALL) --image-size 160 --epochs 15
@@ -24,6 +24,14 @@ demo-3d: drawn
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
 	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --image-size 128 --epochs 8 \
 	    --save-weights || exit; done
+	$(PY) get_result_log.py --html
+
+# After demo-3d, the same trained on wearers of glasses alone, and on the rest alone.
+demo-glasses: demo-3d
+	for who in glasses-only without-glasses; do for streams in 2d 3d dual; do \
+	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
+	    --neighbour-views apex --experiment demo_$${streams}_$$who --$$who $(SMALL) --image-size 128 \
+	    --epochs 8 || exit; done; done
 	$(PY) get_result_log.py --html
 
 # Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
