@@ -11,9 +11,7 @@ from data.errors import warn
 from data.pictures import ClipPictures
 from data.transforms import (
     Draw,
-    apply_colour,
-    apply_geometry,
-    apply_geometry_to_views,
+    augment,
     centre_crop,
     draw,
     to_float,
@@ -50,16 +48,11 @@ class Images:
         All streams of a sample get the same draw.
         """
         size = self.settings.image_size
-        jitter = self.settings.augment in ("full", "crop")
         frames, views = self._stored(clips, slots)
         if frames is not None:
-            frames = apply_geometry(frames, made, size)
-            frames = apply_colour(frames, made) if jitter else frames
+            frames = augment(frames, made, size)
         if views is not None:
-            views = apply_geometry_to_views(views, made, size)
-            if jitter:
-                each = apply_colour(views.flatten(0, 1)[:, None], made.repeat(views.shape[1]))
-                views = each[:, 0].unflatten(0, views.shape[:2])
+            views = augment(views, made, size, views=True)
         motion = self._motion(clips)
         if motion is not None and made.flip.any():
             flipped = made.flip.to(motion.device).view(-1, 1, 1, 1)
@@ -70,7 +63,7 @@ class Images:
         """Apex frames without anything random: resized and centre-cropped."""
         stored = self._stored(clips, torch.zeros_like(clips))
         size = self.settings.image_size
-        frames, views = (None if s is None else centre_crop(s, size) for s in stored)
+        frames, views = (None if s is None else to_float(centre_crop(s, size)) for s in stored)
         return self._arrange(frames, views, self._motion(clips))
 
     def run(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -78,10 +71,11 @@ class Images:
         return network(*batch)
 
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Frames (B, 3, h, w) and views (B, 13, h, w), floats; None for what no stream reads."""
+        """Frames (B, 3, h, w) and views (B, 13, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
-            return to_float(pictures[rows[clips, slots].to(pictures.device)].to(self.device))
+            rows = rows[clips, slots].to(pictures.device)
+            return pictures.index_select(0, rows).to(self.device)
 
         settings = self.settings
         frames = read(self.pictures, self.slots) if settings.reads_frames else None
