@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Floor:
-    """Best measured rates: floating-point operations and copied bytes (read and written) a second."""
+    """Best measured rates a second: floating-point operations, bytes read and written."""
 
     float32: float
     bf16: float

@@ -52,7 +52,7 @@ def main(
             raise UserError(f"--only {name}: no such line; there are {', '.join(lines)}")
     floor = measure_floor()
     print(
-        f"{_processor()}, {os.cpu_count()} cores, {threads} threads, load {os.getloadavg()[0]:.1f}; "
+        f"{_processor()}, {os.cpu_count()} cores, {threads} threads, {_load()}; "
         f"at best {floor.float32 / 1e9:.0f} GFLOP/s in float32, {floor.bf16 / 1e9:.0f} in bf16, "
         f"{floor.copy / 1e9:.1f} GB/s copied"
     )
@@ -97,6 +97,10 @@ def _seconds(do: Callable[[], object]) -> float:
     start = time.perf_counter()
     do()
     return time.perf_counter() - start
+
+
+def _load() -> str:
+    return f"load {os.getloadavg()[0]:.1f}"
 
 
 def _processor() -> str:

@@ -94,10 +94,16 @@ def augment(pictures: Tensor, draw: Draw, size: int, views: bool = False) -> Ten
         return to_float(geometry(pictures, draw, size))  # flips are cheaper on bytes
     if pictures.device.type != "cpu":
         return _moved(to_float(pictures), draw, size, views)
-    # Image by image: each step then finds the image in the processor's cache.
+    # Image by image, each step finds the image in the processor's cache; for work as short as
+    # that, a second thread costs more than it does.
     out = torch.empty((*pictures.shape[:2], size, size))
-    for i in range(len(pictures)):
-        out[i] = _moved(to_float(pictures[i : i + 1]), draw.part(i), size, views)[0]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for i in range(len(pictures)):
+            out[i] = _moved(to_float(pictures[i : i + 1]), draw.part(i), size, views)[0]
+    finally:
+        torch.set_num_threads(threads)
     return out
 
 
@@ -188,9 +194,10 @@ def _hue_(images: Tensor, turns: Tensor) -> None:
     r, g, b = images.split(1, dim=1)
     value = torch.maximum(torch.maximum(r, g), b)
     chroma = value - torch.minimum(torch.minimum(r, g), b)
-    scale = 1 / chroma.clamp(min=1e-12)  # grey has no hue: its chroma of 0 undoes any
-    hue = torch.where(value == g, (b - r).mul_(scale).add_(2), (r - g).mul_(scale).add_(4))
-    hue = torch.where(value == r, (g - b).mul_(scale), hue).add_(6 * turns)
+    scale = chroma.clamp(min=1e-12).reciprocal_()  # grey has no hue: its chroma of 0 undoes any
+    is_r, is_g = (torch.eq(value, x, out=torch.empty_like(x)) for x in (r, g))
+    hue = ((r - g).mul_(scale).add_(4)).lerp_((b - r).mul_(scale).add_(2), is_g)
+    hue.lerp_((g - b).mul_(scale), is_r).add_(6 * turns)  # with weights of 0 and 1 a choice
     hue.sub_((hue / 6).floor_().mul_(6))  # sixths of the circle, in [0, 6)
     # A channel is value - chroma x fall; fall is 1 within a sixth of the channel's opposite hue,
     # 0 beyond two sixths, linear between: clamp(| |hue - opposite| - 3 | - 1, 0, 1).

@@ -43,7 +43,7 @@ class Images:
         self.device = device
 
     def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
-        """Augmented samples: frames (B, 3, S, S), views (B, 39 or 42, S, S), as streams read them.
+        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 3 + 13, S, S), as streams read.
 
         All streams of a sample get the same draw.
         """
@@ -100,8 +100,6 @@ def arrange(
     frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
     reads.
     """
-    if views is not None:
-        views = views.repeat_interleave(3, dim=1)  # grey as RGB: (B, 39, S, S)
     if settings.pictures == "dual":
         streams = [frames, views]
     elif frames is not None and views is not None:

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+from torch.func import functional_call
 
 TRUNKS = ("resnet18", "vgg11", "efficientnet_lite0")
 FREEZE = ("none", "early", "trunk")
@@ -47,11 +48,31 @@ class Trunk(nn.Module):
             self.register_buffer(name, stacked, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3 x pictures, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S))."""
-        x = (images - self.mean) / self.std
-        for step in self.steps:
+        """(B, 3 x pictures, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S)).
+
+        Of several pictures, the last may be grey, one channel each instead of three.
+        """
+        x, first = images, self.model.get_submodule(self.steps[0])
+        if x.shape[1] == len(self.mean):
+            x = first((x - self.mean) / self.std)
+        else:
+            x = functional_call(first, *self._for_grey(first.weight, x))
+        for step in self.steps[1:]:
             x = self.model.get_submodule(step)(x)
         return x
+
+    def _for_grey(self, weight: Tensor, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """First filters that read grey pictures as they are, and what they read.
+
+        The normalisation, and the sum over three equal channels, go into the filters; a channel
+        of ones carries what the mean takes off (the border's padding is zero after that).
+        """
+        grey = (len(self.mean) - images.shape[1]) // 2  # pictures
+        weight = weight / self.std
+        offset = -(weight * self.mean).sum(1, keepdim=True)
+        colour, rest = weight.split([weight.shape[1] - 3 * grey, 3 * grey], dim=1)
+        weight = torch.cat([colour, rest.unflatten(1, (grey, 3)).sum(2), offset], dim=1)
+        return {"weight": weight}, torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
 
     def freeze(self, depth: str) -> None:
         """Fix nothing ("none"), the first layers ("early") or all of the trunk ("trunk")."""
