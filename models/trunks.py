@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet
+from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -128,6 +129,8 @@ def build_trunk(name: str, pictures: int = 1) -> Trunk:
     if name == "efficientnet_lite0":
         model = efficientnet_lite0(classes=1000)
         model._blocks = model._blocks[:8]
+        for block in model._blocks:
+            block._depthwise_conv.__class__ = DepthwiseConv
         for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
             delattr(model, unused)
         steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
@@ -149,6 +152,21 @@ def _widen(model: nn.Module, pictures: int) -> None:
     _, conv = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     conv.in_channels *= pictures
     conv.weight = nn.Parameter(repeat_filters(conv.weight.detach(), pictures))
+
+
+class DepthwiseConv(Conv2dDynamicSamePadding):
+    """A depthwise convolution, in float32 on a CPU even under autocast.
+
+    oneDNN has no fast gradients for those of stride 2 or 5x5 filters in bf16: they take three to
+    forty times as long as in float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / stride, W / stride)."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 def efficientnet_lite0(classes: int) -> EfficientNet:
