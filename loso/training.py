@@ -38,7 +38,7 @@ def train_fold(
     generator = torch.Generator().manual_seed(seed)
     network = network.to(device, memory_format=memory_layout(device))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, LR_DECAY)
     half = half_precision(settings.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=half == torch.float16)
