@@ -11,7 +11,7 @@ SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
 
-.PHONY: demo demo-3d demo-glasses demo-motion drawn test lint clean
+.PHONY: demo demo-3d demo-glasses demo-motion drawn bench test lint clean
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
 	  $(SMALL) --image-size 160 --epochs 15
@@ -49,6 +49,11 @@ drawn: $(READY)
 	$(PY) prepare_data.py casme2 --root demo --annotation demo/CASME2/CASME2-coding-20140508.xlsx --out demo/index
 	$(PY) prepare_data.py samm --root demo --annotation demo/SAMM/SAMM_Micro_FACS_Codes_v2.xlsx --out demo/index
 	$(PY) prepare_data.py composite --out demo/index
+
+# How fast things are, beside the plain way: one table, about ten minutes.
+bench: drawn
+	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
+	$(PY) -m benchmarks --demo demo
 
 test: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 AUGMENT = ("none", "flip", "full", "crop")
 DEGREES = 8.0
 JITTER = 0.2
+SAME_COLOUR = (1.0, 1.0, 1.0, 0.0)  # brightness, contrast, saturation, hue
 CROP_MARGIN = (234 / 224, 240 / 224)  # of CapsuleNet: 234 x 240, then a 224 crop
 
 
@@ -32,6 +33,21 @@ class Draw:
         parts = (self.flip, self.angle, self.shift, self.colour)
         return Draw(*(part.repeat_interleave(times, 0) for part in parts), self.order)
 
+    def part(self, i: int) -> "Draw":
+        """The draw of image i alone."""
+        parts = (self.flip, self.angle, self.shift, self.colour)
+        return Draw(*(part[i : i + 1] for part in parts), self.order)
+
+    @property
+    def turns(self) -> bool:
+        """Whether any image is more than flipped."""
+        return bool(self.angle.any() or self.shift.any())
+
+    @property
+    def jitters(self) -> bool:
+        """Whether any image's colours change."""
+        return bool((self.colour != torch.tensor(SAME_COLOUR)).any())
+
 
 def draw(size: int, augment: str, generator: torch.Generator) -> Draw:
     """One draw for each of `size` images.
@@ -43,7 +59,7 @@ def draw(size: int, augment: str, generator: torch.Generator) -> Draw:
     order = torch.randperm(4, generator=generator).tolist()
     full = augment in ("full", "crop")
     signed = 2 * uniform - 1
-    colour = torch.tensor([1.0, 1.0, 1.0, 0.0]) + JITTER * signed[:, 4:] * full
+    colour = torch.tensor(SAME_COLOUR) + JITTER * signed[:, 4:] * full
     return Draw(
         flip=(uniform[:, 0] < 0.5) & (augment != "none"),
         angle=DEGREES * signed[:, 1] * full,
@@ -62,7 +78,7 @@ def stored_size(image_size: int, augment: str) -> tuple[int, int]:
 
 def to_float(pictures: Tensor) -> Tensor:
     """uint8 pictures -> float32 in [0, 1]."""
-    return pictures.float() / 255
+    return pictures.float().div_(255)
 
 
 def centre_crop(pictures: Tensor, size: int) -> Tensor:
@@ -71,16 +87,42 @@ def centre_crop(pictures: Tensor, size: int) -> Tensor:
     return pictures[..., top : top + size, left : left + size]
 
 
+def augment(pictures: Tensor, draw: Draw, size: int, views: bool = False) -> Tensor:
+    """Stored uint8 RGB (B, 3, H, W), or grey views (B, V, H, W) -> floats (B, …, size, size)."""
+    geometry = apply_geometry_to_views if views else apply_geometry
+    if not draw.turns and not draw.jitters:
+        return to_float(geometry(pictures, draw, size))  # flips are cheaper on bytes
+    if pictures.device.type != "cpu":
+        return _moved(to_float(pictures), draw, size, views)
+    # Image by image, each step finds the image in the processor's cache; for work as short as
+    # that, a second thread costs more than it does.
+    out = torch.empty((*pictures.shape[:2], size, size))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for i in range(len(pictures)):
+            out[i] = _moved(to_float(pictures[i : i + 1]), draw.part(i), size, views)[0]
+    finally:
+        torch.set_num_threads(threads)
+    return out
+
+
+def _moved(images: Tensor, draw: Draw, size: int, views: bool) -> Tensor:
+    if not views:
+        return _jitter_(apply_geometry(images, draw, size), draw)
+    images = apply_geometry_to_views(images, draw, size)
+    _jitter_(images.flatten(0, 1)[:, None], draw.repeat(images.shape[1]))
+    return images
+
+
 def apply_geometry(images: Tensor, draw: Draw, size: int) -> Tensor:
     """Rotate, flip and crop float images (B, C, H, W) to (B, C, size, size), bilinear, once.
 
-    What comes from outside the image is black.
+    What comes from outside the image is black. Where nothing turns or shifts, of any dtype.
     """
     height, width = images.shape[-2:]
-    if not draw.angle.any() and not draw.shift.any():
-        images = centre_crop(images, size)
-        flipped = draw.flip.to(images.device).view(-1, 1, 1, 1)
-        return torch.where(flipped, images.flip(-1), images) if draw.flip.any() else images
+    if not draw.turns:
+        return _flip(centre_crop(images, size), draw, (-1,))
     # Output pixel p, seen from the centre -> input pixel R F (p + shift), F the flip.
     margin = torch.tensor([(width - size) / 2, (height - size) / 2])
     radians = torch.deg2rad(draw.angle)
@@ -92,15 +134,28 @@ def apply_geometry(images: Tensor, draw: Draw, size: int) -> Tensor:
     theta = (
         scale * rotation @ torch.cat([torch.eye(2).expand(len(shift), 2, 2) * size / 2, shift], -1)
     )
-    grid = F.affine_grid(theta.to(images), (len(images), 1, size, size), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    return F.grid_sample(
+        images, _grid(theta.to(images), size), mode="bilinear", align_corners=False
+    )
+
+
+def _grid(theta: Tensor, size: int) -> Tensor:
+    """F.affine_grid for square images (align_corners=False): its matrix product takes longer."""
+    across = (2 * torch.arange(size, device=theta.device) + 1) / size - 1
+    a, b, c = theta[:, :, None, None].unbind(-1)  # each (B, 2, 1, 1)
+    both = (a * across) + (b * across + c).mT  # (B, 2, size, size): x, y
+    return both.movedim(1, -1)
+
+
+def _flip(images: Tensor, draw: Draw, dims: tuple[int, ...]) -> Tensor:
+    """Flip the images (B, …) that are drawn, along `dims`."""
+    rows = draw.flip.nonzero()[:, 0].to(images.device)
+    return images.index_copy(0, rows, images.index_select(0, rows).flip(dims))
 
 
 def apply_geometry_to_views(views: Tensor, draw: Draw, size: int) -> Tensor:
     """apply_geometry for views (B, V, H, W) in order of the yaw: a flip reverses that order."""
-    views = apply_geometry(views, draw, size)
-    flipped = draw.flip.to(views.device).view(-1, 1, 1, 1)
-    return torch.where(flipped, views.flip(1), views)
+    return _flip(apply_geometry(views, draw, size), draw, (1,))
 
 
 def apply_colour(images: Tensor, draw: Draw) -> Tensor:
@@ -108,36 +163,44 @@ def apply_colour(images: Tensor, draw: Draw) -> Tensor:
 
     Grey images (B, 1, H, W) have no saturation and no hue.
     """
+    return _jitter_(images.clone(), draw)
+
+
+def _jitter_(images: Tensor, draw: Draw) -> Tensor:
     factors = draw.colour.to(images).view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
-    operations = (_brightness, _contrast, _saturation, _hue)
+    operations = (_brightness_, _contrast_, _saturation_, _hue_)
     order = draw.order if images.shape[1] == 3 else [which for which in draw.order if which < 2]
     for which in order:
-        images = operations[which](images, factors[which])
+        operations[which](images, factors[which])
     return images
 
 
-def _brightness(images: Tensor, factor: Tensor) -> Tensor:
-    return (images * factor).clamp(0, 1)
+def _brightness_(images: Tensor, factor: Tensor) -> None:
+    images.mul_(factor).clamp_(0, 1)
 
 
-def _contrast(images: Tensor, factor: Tensor) -> Tensor:
+def _contrast_(images: Tensor, factor: Tensor) -> None:
     mean = rgb_to_grayscale(images).mean((1, 2, 3), keepdim=True)
-    return (mean + factor * (images - mean)).clamp(0, 1)
+    images.mul_(factor).add_(mean.mul_(1 - factor)).clamp_(0, 1)
 
 
-def _saturation(images: Tensor, factor: Tensor) -> Tensor:
+def _saturation_(images: Tensor, factor: Tensor) -> None:
     grey = rgb_to_grayscale(images)
-    return (grey + factor * (images - grey)).clamp(0, 1)
+    images.mul_(factor).add_(grey.mul_(1 - factor)).clamp_(0, 1)
 
 
-def _hue(images: Tensor, turns: Tensor) -> Tensor:
+def _hue_(images: Tensor, turns: Tensor) -> None:
     """Turn the hue of the HSV hexcone (Smith 1978) by a fraction of the circle."""
-    value, top = images.max(1, keepdim=True)
-    chroma = value - images.min(1, keepdim=True).values
     r, g, b = images.split(1, dim=1)
-    safe = torch.where(chroma > 0, chroma, 1)
-    sixths = torch.stack([(g - b) / safe, (b - r) / safe + 2, (r - g) / safe + 4])
-    hue = sixths.gather(0, top.unsqueeze(0)).squeeze(0) + 6 * turns
-    # Channel n of (5, 3, 1): value - chroma * clamp(min(k, 4 - k), 0, 1), k = (n + hue) mod 6.
-    k = (hue + torch.tensor([5.0, 3.0, 1.0]).to(images).view(1, 3, 1, 1)) % 6
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+    value = torch.maximum(torch.maximum(r, g), b)
+    chroma = value - torch.minimum(torch.minimum(r, g), b)
+    scale = chroma.clamp(min=1e-12).reciprocal_()  # grey has no hue: its chroma of 0 undoes any
+    is_r, is_g = (torch.eq(value, x, out=torch.empty_like(x)) for x in (r, g))
+    hue = ((r - g).mul_(scale).add_(4)).lerp_((b - r).mul_(scale).add_(2), is_g)
+    hue.lerp_((g - b).mul_(scale), is_r).add_(6 * turns)  # with weights of 0 and 1 a choice
+    hue.sub_((hue / 6).floor_().mul_(6))  # sixths of the circle, in [0, 6)
+    # A channel is value - chroma x fall; fall is 1 within a sixth of the channel's opposite hue,
+    # 0 beyond two sixths, linear between: clamp(| |hue - opposite| - 3 | - 1, 0, 1).
+    fall = hue - torch.tensor([3.0, 5.0, 1.0]).to(images).view(1, 3, 1, 1)
+    fall.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+    torch.sub(value, fall.mul_(chroma), out=images)

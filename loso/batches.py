@@ -11,9 +11,7 @@ from data.errors import warn
 from data.pictures import ClipPictures
 from data.transforms import (
     Draw,
-    apply_colour,
-    apply_geometry,
-    apply_geometry_to_views,
+    augment,
     centre_crop,
     draw,
     to_float,
@@ -45,32 +43,40 @@ class Images:
         self.device = device
 
     def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
-        """Augmented samples: frames (B, 3, S, S), views (B, 39 or 42, S, S), as streams read them.
+        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 3 + 13, S, S), as streams read.
 
         All streams of a sample get the same draw.
         """
         size = self.settings.image_size
-        jitter = self.settings.augment in ("full", "crop")
         frames, views = self._stored(clips, slots)
         if frames is not None:
-            frames = apply_geometry(frames, made, size)
-            frames = apply_colour(frames, made) if jitter else frames
+            frames = augment(frames, made, size)
         if views is not None:
-            views = apply_geometry_to_views(views, made, size)
-            if jitter:
-                each = apply_colour(views.flatten(0, 1)[:, None], made.repeat(views.shape[1]))
-                views = each[:, 0].unflatten(0, views.shape[:2])
+            views = augment(views, made, size, views=True)
         motion = self._motion(clips)
         if motion is not None and made.flip.any():
             flipped = made.flip.to(motion.device).view(-1, 1, 1, 1)
             motion = torch.where(flipped, flip_motion(motion), motion)
         return self._arrange(frames, views, motion)
 
+    def rows(self) -> list[Tensor]:
+        """A stream: int64 (N, 5), equal where two samples' pictures are; -1 where there is none."""
+        none, clips = self.slots < 0, torch.arange(len(self.slots))[:, None]
+        if self.settings.pictures == "dual":
+            rows = [self.slots, self.view_slots]
+        elif self.settings.reads_frames and self.settings.reads_views:  # the pairs of both
+            rows = [torch.arange(self.slots.numel()).view_as(self.slots)]
+        else:
+            rows = [self.slots if self.settings.reads_frames else self.view_slots]
+        if self.motion is not None:
+            rows.append(clips.expand_as(self.slots))
+        return [part.masked_fill(none, -1) for part in rows]
+
     def test(self, clips: Tensor) -> Batch:
         """Apex frames without anything random: resized and centre-cropped."""
         stored = self._stored(clips, torch.zeros_like(clips))
         size = self.settings.image_size
-        frames, views = (None if s is None else centre_crop(s, size) for s in stored)
+        frames, views = (None if s is None else to_float(centre_crop(s, size)) for s in stored)
         return self._arrange(frames, views, self._motion(clips))
 
     def run(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -78,10 +84,11 @@ class Images:
         return network(*batch)
 
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Frames (B, 3, h, w) and views (B, 13, h, w), floats; None for what no stream reads."""
+        """Frames (B, 3, h, w) and views (B, 13, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
-            return to_float(pictures[rows[clips, slots].to(pictures.device)].to(self.device))
+            rows = rows[clips, slots].to(pictures.device)
+            return pictures.index_select(0, rows).to(self.device)
 
         settings = self.settings
         frames = read(self.pictures, self.slots) if settings.reads_frames else None
@@ -106,8 +113,6 @@ def arrange(
     frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
     reads.
     """
-    if views is not None:
-        views = views.repeat_interleave(3, dim=1)  # grey as RGB: (B, 39, S, S)
     if settings.pictures == "dual":
         streams = [frames, views]
     elif frames is not None and views is not None:
@@ -123,25 +128,15 @@ class Features:
     """Batches for the head of a network whose trunks are frozen: computed once for all folds."""
 
     def __init__(self, images: Images, network: nn.Module) -> None:
-        """Run the frozen trunks over every sample, as it is and flipped where flips are drawn."""
+        """Run the frozen trunks over every picture, as it is and flipped where flips are drawn."""
         self.device = images.device
-        self.row = torch.full_like(images.slots, -1)
-        clips, slots = (images.slots >= 0).nonzero(as_tuple=True)
-        self.row[clips, slots] = torch.arange(len(clips))
         network = network.to(images.device).eval()
-        plain = draw(1, "none", torch.Generator())
-        flips = (False, True) if images.settings.augment == "flip" else (False,)
-        kept = []
-        with torch.no_grad():
-            for flip in flips:
-                parts = []
-                for part in torch.arange(len(clips)).split(images.settings.batch_size):
-                    made = plain.repeat(len(part))
-                    made.flip.fill_(flip)
-                    parts.append(network.features(*images.train(clips[part], slots[part], made)))
-                kept.append([torch.cat(stream) for stream in zip(*parts)])
-        # One tensor a stream: (flips, samples, C, h, w).
-        self.features = [torch.stack(stream) for stream in zip(*kept)]
+        streams = [*network.trunks, *[nn.Identity()] * (images.motion is not None)]
+        # A stream: float (flips, pictures, C, h, w), and int64 (N, 5), a sample's picture.
+        self.streams = [
+            _features(images, stream, rows, read)
+            for stream, (rows, read) in enumerate(zip(images.rows(), streams))
+        ]
 
     @staticmethod
     def fit(pictures: ClipPictures, network: nn.Module, settings: Settings) -> bool:
@@ -163,14 +158,39 @@ class Features:
 
     def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
         """Feature maps (B, C, h, w) of samples, flipped as drawn."""
-        rows = self.row[clips, slots].to(self.device)
-        return tuple(stream[made.flip.long().to(self.device), rows] for stream in self.features)
+        return self._kept(made.flip.long(), clips, slots)
 
     def test(self, clips: Tensor) -> Batch:
         """Feature maps (B, C, h, w) of apex frames as they are."""
-        rows = self.row[clips, 0].to(self.device)
-        return tuple(stream[0, rows] for stream in self.features)
+        return self._kept(torch.zeros_like(clips), clips, torch.zeros_like(clips))
+
+    def _kept(self, flip: Tensor, clips: Tensor, slots: Tensor) -> Batch:
+        batch = []
+        for features, rows in self.streams:
+            which = flip.clamp(max=len(features) - 1) * features.shape[1] + rows[clips, slots]
+            batch.append(features.flatten(0, 1).index_select(0, which.to(self.device)))
+        return tuple(batch)
 
     def run(self, network: nn.Module, batch: Batch) -> Tensor:
         """The network's output for a batch of features."""
         return network.head(*batch)
+
+
+@torch.no_grad()
+def _features(images: Images, stream: int, rows: Tensor, read: nn.Module) -> tuple[Tensor, Tensor]:
+    """What a frozen trunk reads of a stream's pictures, each once; see Features."""
+    clips, slots = (rows >= 0).nonzero(as_tuple=True)
+    pictures, which = rows[clips, slots].unique(return_inverse=True)
+    kept_at = torch.full_like(rows, -1)
+    kept_at[clips, slots] = which
+    sample = torch.empty_like(pictures).index_copy_(0, which, torch.arange(len(which)))
+    plain = draw(1, "none", torch.Generator())
+    kept = []
+    for flip in (False, True) if images.settings.augment == "flip" else (False,):
+        parts = []
+        for part in sample.split(images.settings.batch_size):
+            made = plain.repeat(len(part))
+            made.flip.fill_(flip)
+            parts.append(read(images.train(clips[part], slots[part], made)[stream]))
+        kept.append(torch.cat(parts))
+    return torch.stack(kept), kept_at

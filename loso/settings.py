@@ -89,6 +89,9 @@ class Settings:
     folds run at once nothing does."""
     gpus_per_fold: float | None = None
     """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """Arithmetic of networks that read pictures: float32, bf16 (mixed with float32; twice as fast
+    on CPUs that have its instructions), or auto: half precision on CUDA, else float32."""
     subjects: tuple[str, ...] = ()
     """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
     save_weights: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -140,6 +143,8 @@ class Settings:
             if self.adapt == "none":
                 raise UserError("--adapt none goes with --streams motion: capsules must learn")
             return
+        if self.precision == "bf16":
+            raise UserError("--precision bf16: networks of --streams motion compute in float32")
         if self.first_weights in ("imagenet", "package"):
             raise UserError(f"--streams motion has no trunk for --weights {self.weights}: drawn")
         if self.adapt == "head" and self.motion_net == "linear":

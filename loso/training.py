@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.errors import UserError
+from data.errors import UserError, warn
 from data.pictures import ClipPictures
 from data.sampling import sample_epoch
 from data.transforms import Draw, draw
@@ -38,9 +38,10 @@ def train_fold(
     generator = torch.Generator().manual_seed(seed)
     network = network.to(device, memory_format=memory_layout(device))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, LR_DECAY)
-    scaler = torch.amp.GradScaler(device.type, enabled=_half(device) == torch.float16)
+    half = half_precision(settings.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=half == torch.float16)
     labels = pictures.labels
     available = (pictures.slots[fold.train, 1:] >= 0).sum(1).numpy()
     epochs = []
@@ -50,7 +51,7 @@ def train_fold(
         pairs = sample_epoch(labels[fold.train].numpy(), available, rng)
         for clips, slots, made in _samples(pairs, fold, settings, generator):
             batch = source.train(clips, slots, made)
-            with _autocast(device):
+            with _autocast(device, half):
                 output = source.run(network, batch)
                 loss = network.loss(output.float(), labels[clips].to(device))
             optimiser.zero_grad(set_to_none=True)
@@ -92,9 +93,10 @@ def evaluate(
 ) -> tuple[float, list[list[float]]]:
     """Mean loss and class scores of the apex frames of `clips` (positions in the index)."""
     network.eval()
+    half = half_precision(settings.precision, device)
     total, scores = 0.0, []
     for part in torch.from_numpy(clips).split(settings.batch_size):
-        with _autocast(device):
+        with _autocast(device, half):
             output = source.run(network, source.test(part)).float()
         loss = network.loss(output, pictures.labels[part].to(device))
         total += float(loss) * len(part)
@@ -102,13 +104,26 @@ def evaluate(
     return total / len(clips), scores
 
 
-def _half(device: torch.device) -> torch.dtype | None:
-    """The half precision to compute in: on CUDA alone."""
-    if device.type != "cuda":
+def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
+    """The half precision that --precision means on a device; None for float32.
+
+    A warning where it is not to be had, or slower than float32.
+    """
+    if precision == "float32" or (precision == "auto" and device.type != "cuda"):
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        if precision == "bf16":
+            warn("--precision bf16: this card has no bf16, float16 is taken")
+        return torch.float16
+    if device.type == "cpu" and not _cpu_has_bf16():
+        warn("--precision bf16: this CPU has no instructions for it and is slower than in float32")
+    return torch.bfloat16
 
 
-def _autocast(device: torch.device) -> AbstractContextManager:
-    half = _half(device)
+def _cpu_has_bf16() -> bool:
+    has = torch.cpu.get_capabilities()
+    return any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # bf16: of ARM
+
+
+def _autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager:
     return torch.autocast(device.type, dtype=half, enabled=half is not None)

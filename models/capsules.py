@@ -41,11 +41,7 @@ class RoutedCapsules(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, 8) -> (B, classes, 16). All rounds but the last pass no gradient."""
-        classes, n, dim, _ = self.weight.shape
-        # u[b, j, i] = W[j, i] x[b, i], as one matrix product a primary capsule i.
-        weight = self.weight.permute(1, 3, 0, 2).reshape(n, PRIMARY_DIM, classes * dim)
-        u = torch.bmm(x.transpose(0, 1), weight)  # (N, B, classes x 16)
-        u = u.view(n, len(x), classes, dim).permute(1, 2, 0, 3)  # (B, classes, N, 16)
+        u = torch.einsum("bni,jndi->bjnd", x, self.weight)  # (B, classes, N, 16)
         with torch.no_grad():
             logits = u.new_zeros(u.shape[:-1])  # (B, classes, N)
             for _ in range(self.routings - 1):

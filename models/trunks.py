@@ -5,7 +5,9 @@ from collections.abc import Callable
 import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet
+from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
 from torch import Tensor, nn
+from torch.func import functional_call
 
 TRUNKS = ("resnet18", "vgg11", "efficientnet_lite0")
 FREEZE = ("none", "early", "trunk")
@@ -47,11 +49,31 @@ class Trunk(nn.Module):
             self.register_buffer(name, stacked, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3 x pictures, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S))."""
-        x = (images - self.mean) / self.std
-        for step in self.steps:
+        """(B, 3 x pictures, S, S) RGB in [0, 1] -> (B, channels, side(S), side(S)).
+
+        Of several pictures, the last may be grey, one channel each instead of three.
+        """
+        x, first = images, self.model.get_submodule(self.steps[0])
+        if x.shape[1] == len(self.mean):
+            x = first((x - self.mean) / self.std)
+        else:
+            x = functional_call(first, *self._for_grey(first.weight, x))
+        for step in self.steps[1:]:
             x = self.model.get_submodule(step)(x)
         return x
+
+    def _for_grey(self, weight: Tensor, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """First filters that read grey pictures as they are, and what they read.
+
+        The normalisation, and the sum over three equal channels, go into the filters; a channel
+        of ones carries what the mean takes off (the border's padding is zero after that).
+        """
+        grey = (len(self.mean) - images.shape[1]) // 2  # pictures
+        weight = weight / self.std
+        offset = -(weight * self.mean).sum(1, keepdim=True)
+        colour, rest = weight.split([weight.shape[1] - 3 * grey, 3 * grey], dim=1)
+        weight = torch.cat([colour, rest.unflatten(1, (grey, 3)).sum(2), offset], dim=1)
+        return {"weight": weight}, torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
 
     def freeze(self, depth: str) -> None:
         """Fix nothing ("none"), the first layers ("early") or all of the trunk ("trunk")."""
@@ -107,6 +129,8 @@ def build_trunk(name: str, pictures: int = 1) -> Trunk:
     if name == "efficientnet_lite0":
         model = efficientnet_lite0(classes=1000)
         model._blocks = model._blocks[:8]
+        for block in model._blocks:
+            block._depthwise_conv.__class__ = DepthwiseConv
         for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
             delattr(model, unused)
         steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
@@ -128,6 +152,21 @@ def _widen(model: nn.Module, pictures: int) -> None:
     _, conv = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     conv.in_channels *= pictures
     conv.weight = nn.Parameter(repeat_filters(conv.weight.detach(), pictures))
+
+
+class DepthwiseConv(Conv2dDynamicSamePadding):
+    """A depthwise convolution, in float32 on a CPU even under autocast.
+
+    oneDNN has no fast gradients for those of stride 2 or 5x5 filters in bf16: they take three to
+    forty times as long as in float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / stride, W / stride)."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 def efficientnet_lite0(classes: int) -> EfficientNet:

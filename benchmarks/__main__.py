@@ -1,0 +1,8 @@
+"""The speed table: python -m benchmarks."""
+
+from data.errors import run_script
+
+from .table import main
+
+if __name__ == "__main__":
+    run_script(main)
