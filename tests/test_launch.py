@@ -254,7 +254,7 @@ def test_frozen_features_leave_the_pictures_behind(tiny, tmp_path):
     runner = launch.load_runner(settings, experiment.find_inputs(settings), torch.device("cpu"))
     sizes = [len(buffer) for buffer in pack(runner)[1]]
     assert runner.source.streams[0][0].numel() * 4 in sizes
-    frames = len(runner.source.row.flatten())
+    frames = runner.source.streams[0][1].numel()
     assert frames * 3 * settings.image_size**2 not in sizes
 
 
