@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from sklearn.metrics import confusion_matrix
 
-from .figures import Format, save_figure
+from .figures import Format, save_figure, styled
 
 
 def write_confusions(
@@ -24,6 +24,7 @@ def confusion(clips: pd.DataFrame, classes: int) -> np.ndarray:
     return confusion_matrix(clips["label"], clips["prediction"], labels=list(range(classes)))
 
 
+@styled
 def draw_confusion(counts: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
     """Counts (true, predicted) as a figure, coloured by share of the true class."""
     figure, axes = plt.subplots(

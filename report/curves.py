@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
-from .figures import BLUE, GREY, VERMILLION, Format, save_figure
+from .figures import BLUE, GREY, VERMILLION, Format, save_figure, styled
 from .history import History, read_history
 
 
@@ -23,6 +23,7 @@ def write_curves(folder: Path, form: Format) -> Path:
     return path
 
 
+@styled
 def draw_curves(history: History) -> Figure:
     """The two panels of write_curves."""
     figure, (loss, uf1) = plt.subplots(1, 2, figsize=(7.8, 3.3), layout="constrained")

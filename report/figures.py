@@ -1,5 +1,6 @@
 """How figures look and are written: colours the colour-blind tell apart, PDF for papers."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,8 @@ Format = Literal["png", "pdf"]
 # Okabe and Ito (2008), Color Universal Design.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6B7280"
 
-mpl.rcParams |= {
+# Given to each drawing, and not set for the process: others draw in it too.
+_STYLE = {
     "pdf.fonttype": 42,  # TrueType, embedded: publishers refuse Type 3
     "font.size": 9,
     "axes.spines.top": False,
@@ -28,6 +30,18 @@ mpl.rcParams |= {
 }
 
 
+def styled(draw: Callable) -> Callable:
+    """A drawing function in this look, whatever else draws in the process."""
+    return mpl.rc_context(_STYLE)(draw)
+
+
+def panel_path(folder: Path, clip: Mapping, form: Format = "png") -> Path:
+    """Where an experiment in `folder` keeps the heat maps of a clip (a row of its index)."""
+    name = f"{clip['data']}_{clip['subject']}_{clip['clip']}".replace(" ", "_")
+    return folder / "cam" / f"{name}.{form}"
+
+
+@styled
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all, in the format of the path's suffix; then close it."""
     # Without dates and versions the same records give the same bytes.

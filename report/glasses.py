@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from data.corpora import CORPORA
+from data.demo_plan import bare_frame
 from data.errors import UserError
 from data.frames import frame_number, read_image
 from data.landmarks import LandmarkFinder
@@ -19,7 +20,7 @@ from deca.reconstruct import read_face
 from deca.reconstruction import Backend, Reconstruction
 from deca.views import draw_views
 
-TRUTH = "without_glasses"  # the demo set's folder of frames drawn again without glasses
+from .figures import styled
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def look_at_wearers(
 ) -> Iterable[Wearer]:
     """Reconstruct one apex frame of each subject with glasses.
 
-    Where <root>/truth/without_glasses holds the same frame without them, as in the demo set, it
-    is reconstructed as well. UserError if nobody in the index wears glasses.
+    Where the root holds the same frame without them, as the demo set does, it is reconstructed
+    as well. UserError if nobody in the index wears glasses.
     """
     clips = [row for row in index.to_dict("records") if _wears(row)]
     if not clips:
@@ -58,8 +59,7 @@ def _wears(row: Mapping) -> bool:
 
 def _truth(row: Mapping, root: Path) -> Path | None:
     number = frame_number(Path(row["apex_frame_path"]))
-    name = f"{row['data']}_{row['subject']}_{row['clip']}_{number}.jpg"
-    path = root / "truth" / TRUTH / name
+    path = bare_frame(root, row["data"], row["subject"], row["clip"], number)
     return path if path.is_file() else None
 
 
@@ -87,6 +87,7 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other.astype(float)).mean() / 255)
 
 
+@styled
 def draw_wearers(wearers: list[Wearer]) -> Figure:
     """One row a subject."""
     columns = max(len(wearer.pictures) for wearer in wearers)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from data.views import YAWS
 
 from .cam import Heat
+from .figures import styled
 
 HEAT = "inferno"  # rises in lightness throughout: readable in grey and by the colour-blind
 
@@ -29,6 +30,7 @@ class Shown:
     motion: np.ndarray | None
 
 
+@styled
 def draw_panel(shown: Shown, heats: list[Heat]) -> Figure:
     """One clip: frames plain and with heat, motion, then the 13 views with heat."""
     by_stream = {heat.stream: heat.map for heat in heats}

@@ -81,7 +81,8 @@ def test_an_onset_of_another_size_is_left_out(
         Face(astronaut.image, astronaut.landmarks, onset=onset)
         for onset in (None, astronaut.image[:100])
     )
-    plain, small = backend.reconstruct([plain, small])
+    # Each by itself: within a batch the last bits of a frame depend on its place.
+    (plain,), (small,) = backend.reconstruct([plain]), backend.reconstruct([small])
     assert "differ in size" in capsys.readouterr().err
     assert "actions_delta" not in small.codes
     assert np.allclose(plain.codes["actions"], small.codes["actions"])
