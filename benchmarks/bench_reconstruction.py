@@ -6,13 +6,13 @@ python -m benchmarks.bench_reconstruction --demo DEMO_FOLDER
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import skimage.data
 import torch
 
-from data.cells import CELL_NAMES, face_cells
+from data.cells import cells_mask, hull_mask
+from data.demo_plan import bare_frame
 from data.errors import run_script
 from data.frames import read_image
 from data.index import read_index
@@ -131,15 +131,11 @@ def expression_change(
     points = backend.model.pick(apex.frontal[None])[0] - apex.framing.centre
     points = points[:, :2].cpu().numpy() * apex.framing.scale * [1, -1]
     landmarks = (points + 1) * SIZE / 2 - 0.5
-    face = np.zeros((SIZE, SIZE), np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(landmarks.astype(np.int32)), 1)
-    acting = np.zeros((SIZE, SIZE), bool)
-    for name in CELLS[group]:
-        left, top, right, bottom = face_cells(landmarks)[CELL_NAMES.index(name)]
-        acting[top:bottom, left:right] = True
+    acting = cells_mask((SIZE, SIZE), landmarks, CELLS[group])
+    face = hull_mask((SIZE, SIZE), landmarks)
     views = [draw_views(head, (0,))[0, :, :, 0].astype(float) for head in (apex, onset)]
     off = np.abs(views[0] - views[1])
-    return float(off[acting].mean()), float(off[(face > 0) & ~acting].mean())
+    return float(off[acting].mean()), float(off[face & ~acting].mean())
 
 
 def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
@@ -172,8 +168,7 @@ def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
 def _glasses(demo, rows, faces, backend, finder, count=30) -> None:
     pairs = []
     for row, face in zip(rows, faces, strict=True):
-        name = f"{row['data']}_{row['subject']}_{row['clip']}_{row['apex_frame']}.jpg"
-        path = demo / "truth" / "without_glasses" / name
+        path = bare_frame(demo, row["data"], row["subject"], row["clip"], row["apex_frame"])
         if path.exists():
             pairs.append((face, path))
     differences = []

@@ -20,7 +20,7 @@ from .frames import ClipFolders
 from .index import build_index, clip_folder, write_index
 from .landmarks import fan_is_here, load_landmark_finder
 from .progress import progress_bar
-from .workers import one_thread, worker_pool
+from .workers import fixed_threads, worker_pool
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _outcomes(
     jobs: dict[int, Job], settings: ApexSettings, workers: int
 ) -> Iterator[tuple[int, Apex | str, str]]:
     if workers <= 1:
-        with one_thread():
+        with fixed_threads(1):
             _start_worker(settings)
             for job in jobs.items():
                 yield _spot(job)

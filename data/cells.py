@@ -3,6 +3,9 @@
 Spec: apex.md. Landmarks in iBUG order, pixel coordinates, x to the right, y down.
 """
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
 # Sorted by name, the order of the columns of cell_values.
@@ -45,6 +48,24 @@ def face_cells(landmarks: np.ndarray) -> np.ndarray:
             (p[35, 0], lip_top_right - w, p[35, 0] + w, lip_top_right),
         ]
     )
+
+
+def cells_mask(
+    shape: tuple[int, int], landmarks: np.ndarray, names: Sequence[str] = CELL_NAMES
+) -> np.ndarray:
+    """Which pixels of an image lie in the named cells, bool (H, W); landmarks (68, 2)."""
+    mask = np.zeros(shape, bool)
+    cells = dict(zip(CELL_NAMES, face_cells(landmarks).clip(0)))
+    for left, top, right, bottom in (cells[name] for name in names):
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def hull_mask(shape: tuple[int, int], landmarks: np.ndarray) -> np.ndarray:
+    """Which pixels of an image lie within the landmarks' (68, 2) convex hull, bool (H, W)."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 1)
+    return mask.astype(bool)
 
 
 def cell_values(

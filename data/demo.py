@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .demo_figure import Figure, build_figure
 from .demo_picture import draw
@@ -20,6 +19,7 @@ from .demo_plan import (
     FULL_SIZE,
     Clip,
     Size,
+    bare_frame,
     generator,
     intensity,
     plan,
@@ -30,7 +30,8 @@ from .demo_tables import TABLES, write_tables
 from .errors import UserError
 from .files import write_whole
 from .head import load_head
-from .workers import one_thread, worker_pool
+from .progress import progress_bar
+from .workers import fixed_threads, worker_pool
 
 VERSION = 1  # of what is drawn; a folder of another version is not completed but refused
 
@@ -92,25 +93,17 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
 
 
 def _draw_all(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
-    columns = (
-        TextColumn("drawing the demo set"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips, time left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task("", total=len(clips))
+    with progress_bar("drawing the demo set, clips", len(clips)) as bar:
         if workers == 1 or len(clips) == 1:
-            with one_thread():
+            with fixed_threads(1):
                 for clip in clips:
                     draw_clip(out, seed, clip)
-                    progress.advance(task)
+                    bar.advance()
             return
         with worker_pool(min(workers, len(clips)), torch.set_num_threads, 1) as pool:
             for done in as_completed([pool.submit(draw_clip, out, seed, clip) for clip in clips]):
                 done.result()
-                progress.advance(task)
+                bar.advance()
 
 
 @functools.lru_cache(2)  # with and without glasses; clips come subject by subject
@@ -143,11 +136,10 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
             bare = _figure(seed, clip.data, clip.subject, False)
             shown = [numbers.index(clip.onset), numbers.index(clip.apex)]
             frames = draw(bare, setting, actions[shown], rotation[shown])
-            truth = out / "truth" / "without_glasses"
-            truth.mkdir(parents=True, exist_ok=True)
             for i, frame in zip(shown, frames, strict=True):
-                name = f"{clip.data}_{clip.subject}_{clip.name}_{numbers[i]}.jpg"
-                _write_frame(truth / name, frame, clip, numbers[i], noise, quality, seed)
+                path = bare_frame(out, clip.data, clip.subject, clip.name, numbers[i])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write_frame(path, frame, clip, numbers[i], noise, quality, seed)
         part.rename(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -54,6 +55,11 @@ class Corpus:
     frame_name: str  # {subject}, {number}
     first_numbers: tuple[int, int]
     grey: bool = False
+
+
+def bare_frame(root: Path, data: str, subject: str, clip: str, number: int) -> Path:
+    """Where the demo set below `root` keeps a wearer's frame as it is without glasses."""
+    return root / "truth" / "without_glasses" / f"{data}_{subject}_{clip}_{number}.jpg"
 
 
 def _ids(text: str, prefix: str = "") -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from .files import write_whole
 from .head import Head, load_head, sample_identity
 from .motion import CHIN_Y, EYES_X, EYES_Y, MOTION_SIZE, flow_to_maps
 from .raycast import Scene, orthographic_rays
-from .workers import one_thread, worker_pool
+from .workers import fixed_threads, worker_pool
 
 BLOCK = 24  # pairs of one person
 VERSION = 1
@@ -118,7 +118,7 @@ def draw_motion(
     ]
     load_head()  # built once, before workers ask for it
     if workers == 1 or len(jobs) == 1:
-        with one_thread():
+        with fixed_threads(1):
             blocks = [_block(job) for job in track(jobs, "drawing motion", transient=True)]
     else:
         with worker_pool(workers, torch.set_num_threads, 1) as pool:

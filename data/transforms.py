@@ -82,7 +82,7 @@ def to_float(pictures: Tensor) -> Tensor:
 
 
 def centre_crop(pictures: Tensor, size: int) -> Tensor:
-    """(B, C, H, W) -> (B, C, size, size), what evaluation sees."""
+    """(…, H, W) -> (…, size, size), what evaluation sees; of an array as of a tensor."""
     top, left = (pictures.shape[-2] - size) // 2, (pictures.shape[-1] - size) // 2
     return pictures[..., top : top + size, left : left + size]
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 
 import cv2
@@ -52,11 +52,6 @@ def fixed_threads(number: int) -> Iterator[None]:
             cv2.setNumThreads(before[0])
             if torch:
                 torch.set_num_threads(before[1])
-
-
-def one_thread() -> AbstractContextManager[None]:
-    """fixed_threads(1)."""
-    return fixed_threads(1)
 
 
 def settle_worker() -> None:

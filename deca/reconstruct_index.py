@@ -20,7 +20,7 @@ from data.index import four_frames_path, read_index
 from data.landmarks import FinderName, LandmarkFinder, load_landmark_finder
 from data.progress import progress_bar
 from data.views import claim_views, view_folder
-from data.workers import one_thread, worker_pool
+from data.workers import fixed_threads, worker_pool
 
 from .reconstruct import BackendName, Extras, load_backend, missing_files, read_face, write_head
 from .reconstruction import Backend, Face
@@ -116,7 +116,7 @@ def _outcomes(
     jobs: list[Job], engine: Engine, loaded: tuple[Backend, LandmarkFinder], workers: int
 ) -> Iterator[Outcome]:
     if workers <= 1:
-        with one_thread():
+        with fixed_threads(1):
             for job in jobs:
                 yield _reconstruct(job, *loaded)
         return

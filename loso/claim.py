@@ -13,7 +13,7 @@ from data.errors import UserError
 from .folds import Fold
 from .inputs import Inputs
 from .records import read_json, write_json
-from .settings import Settings
+from .settings import Settings, first_difference, flag
 
 # What may differ between two runs of one experiment: it changes no record.
 _FREE = {
@@ -57,11 +57,10 @@ def claim_folder(
 
 
 def _difference(before: dict, now: dict, defaults: dict) -> str | None:
-    old, new = before.get("settings", {}), now["settings"]
-    for name in [name for name in new if name not in _FREE]:
-        was = old.get(name, defaults[name])  # a setting that came later had its default
-        if was != new[name]:
-            return f"--{name.replace('_', '-')} was {was}, now {new[name]}"
+    old, new = defaults | before.get("settings", {}), now["settings"]  # what came later had those
+    name = first_difference(old, new, [name for name in new if name not in _FREE])
+    if name:
+        return f"{flag(name)} was {old[name]}, now {new[name]}"
     if before.get("clips") != now["clips"]:
         return "the index has changed"
     for name, what in (

@@ -57,9 +57,9 @@ def find_inputs(settings: Settings) -> Inputs:
     if settings.pictures != "motion":
         inputs = dataclasses.replace(inputs, four_frames=_companion(settings))
     if settings.reads_views:
-        views_by = read_backend(settings.root3d) if _has_views(settings) else None
-        inputs = dataclasses.replace(inputs, views_by=views_by)
-        inputs = dataclasses.replace(inputs, views=_find_views(settings, inputs))
+        views = _find_views(settings, inputs)
+        views_by = read_backend(settings.root3d)
+        inputs = dataclasses.replace(inputs, views=views, views_by=views_by)
     if settings.reads_motion:
         inputs = _with_maps(settings, inputs)
     return inputs
@@ -87,10 +87,6 @@ def _companion(settings: Settings) -> pd.DataFrame | None:
     return None
 
 
-def _has_views(settings: Settings) -> bool:
-    return (settings.root3d / "views.json").is_file()
-
-
 def _find_views(settings: Settings, inputs: Inputs) -> tuple[list[Path], Tensor]:
     """The folders of the views, and which one each frame reads.
 
@@ -101,7 +97,7 @@ def _find_views(settings: Settings, inputs: Inputs) -> tuple[list[Path], Tensor]
         f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
         f"--out {settings.root3d}{' --four-frames' * own}"
     )
-    if not _has_views(settings):
+    if not (settings.root3d / "views.json").is_file():
         raise UserError(f"no 3D views below {settings.root3d}; make them with: {command}")
     if not own:
         print("frames beside an apex are given the apex's views (--neighbour-views apex)")

@@ -3,13 +3,13 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from data.errors import UserError
 from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
 
 from .folds import Fold
+from .saved import StateDict, read_state_dict
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -48,26 +49,27 @@ def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> Motio
     return net.eval()
 
 
-def load_start(settings: Settings) -> MotionNet:
-    """The motion network that a fold starts from, by --weights.
+def read_start(settings: Settings) -> StateDict | None:
+    """The weights that --weights names for a motion network; None for random ones."""
+    if settings.first_weights == "none":
+        return None
+    if settings.first_weights != "drawn":
+        return read_state_dict(Path(settings.first_weights))
+    state = load_drawn(settings.motion_net).state_dict()
+    if settings.classes != 3:
+        state = {n: t for n, t in state.items() if not n.startswith("classes.")}
+    return state
+
+
+def build_start(settings: Settings, state: StateDict | None) -> MotionNet:
+    """The motion network that a fold starts from, with `state` of read_start in it.
 
     What the weights do not hold (a head of other classes, or all of it) is random, from torch's
     generator. UserError if the weights are of another network.
     """
     net = build_motion(settings.motion_net, settings.motion_size, settings.classes)
-    if settings.first_weights == "none":
+    if state is None:
         return net
-    if settings.first_weights == "drawn":
-        state = load_drawn(settings.motion_net).state_dict()
-        if settings.classes != 3:
-            state = {n: t for n, t in state.items() if not n.startswith("classes.")}
-    else:
-        path = Path(settings.first_weights)
-        try:
-            state = load_file(path)
-        except (OSError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"--weights {path}: not readable as weights ({reason})") from error
     expected = net.state_dict()
     wrong = sorted(n for n, t in state.items() if n not in expected or expected[n].shape != t.shape)
     if wrong or set(state) < {n for n in expected if not n.startswith("classes.")}:
@@ -92,28 +94,37 @@ def predict_maps(net: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return net.scores(output).numpy(), net.unit_scores(output).numpy()
 
 
-def linear_basis(maps: np.ndarray) -> np.ndarray:
-    """Maps (N, 3, S, S) -> axes (min(N, 3 S²), 3 S²) that their standardised pixels span.
+@dataclass(frozen=True)
+class LinearSpace:
+    """What the standardised pixels of N maps (3, S, S) span: made once for all folds.
 
-    Regression on the N coordinates costs far less than on the pixels. It is a change of axes
-    and nothing else: L2-regularised regression gives the same predictions on either.
+    axes: (K, 3 S²), K = min(N, 3 S²). coordinates: (N, K), of each map. Regression on these costs
+    far less than on the pixels. It is a change of axes and nothing else: L2-regularised
+    regression gives the same predictions on either.
     """
+
+    axes: np.ndarray
+    coordinates: np.ndarray
+    size: int  # S
+
+
+def linear_space(maps: np.ndarray) -> LinearSpace:
+    """The space of maps (N, 3, S, S)."""
     x = standardise(torch.from_numpy(maps)).flatten(1)
-    return torch.linalg.svd(x, full_matrices=False).Vh.numpy()
+    axes = torch.linalg.svd(x, full_matrices=False).Vh.numpy()
+    return LinearSpace(axes, x.numpy() @ axes.T, maps.shape[-1])
 
 
 def linear_epochs(
-    maps: np.ndarray, basis: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
+    space: LinearSpace, labels: np.ndarray, fold: Fold, classes: int = 3
 ) -> tuple[list[dict], MotionNet]:
     """The line to beat: class-balanced logistic regression on a fold's standardised maps.
 
-    basis from linear_basis, once for all folds -> the fold's one epoch record, as train_fold
-    gives them, and the network that it is.
+    The fold's one epoch record, as train_fold gives them, and the network that it is.
     """
-    x = standardise(torch.from_numpy(maps)).flatten(1).numpy()
-    epochs, model = _regression(x @ basis.T, labels, fold)
-    net = build_motion("linear", maps.shape[-1], classes)
-    return epochs, _with_head(net, model.coef_ @ basis, model.intercept_)
+    epochs, model = _regression(space.coordinates, labels, fold)
+    net = build_motion("linear", space.size, classes)
+    return epochs, _with_head(net, model.coef_ @ space.axes, model.intercept_)
 
 
 def motion_epochs(
@@ -139,12 +150,7 @@ def motion_epochs(
         epochs, model = _regression(features, labels, fold)
         on_epoch(epochs[0])
         return epochs, _with_head(copy.deepcopy(net), model.coef_, model.intercept_)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # with so little to do a second thread costs more than it gives
-    try:
-        return _tune(net, maps, labels, fold, settings, on_epoch)
-    finally:
-        torch.set_num_threads(threads)
+    return _tune(net, maps, labels, fold, settings, on_epoch)
 
 
 def _regression(

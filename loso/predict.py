@@ -19,7 +19,7 @@ from models.motion import UNITS, MotionNet, build_motion
 
 from .motion import DRAWN_WEIGHTS, load_drawn
 from .saved import SHAPING, SavedNetwork, read_network
-from .settings import Settings
+from .settings import Settings, first_difference, flag
 
 MakeViews = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
 NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
@@ -35,7 +35,7 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class ClipPictures:
+class ClipFrames:
     """What was picked from a clip: uint8 (H, W, 3) RGB. A single image is its own apex."""
 
     apex: np.ndarray
@@ -71,14 +71,13 @@ def load_classifier(weights: Path | None) -> Classifier:
     networks = []
     for path in files:
         saved = read_network(path)
-        for name in (*SHAPING, "augment"):
-            one, other = getattr(first.settings, name), getattr(saved.settings, name)
-            if one != other:
-                flag = f"--{name.replace('_', '-')}"
-                raise UserError(
-                    f"{path}: trained with {flag} {other}, {files[0].name} with {flag} {one}; "
-                    "a folder holds the folds of one experiment"
-                )
+        one, other = first.settings.facts(), saved.settings.facts()
+        name = first_difference(one, other, (*SHAPING, "augment"))
+        if name:
+            raise UserError(
+                f"{path}: trained with {flag(name)} {other[name]}, {files[0].name} with "
+                f"{flag(name)} {one[name]}; a folder holds the folds of one experiment"
+            )
         networks.append(build_saved(saved, path))
     return Classifier(networks, first.settings, first.views_by)
 
@@ -102,7 +101,7 @@ def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
 
 def pick_frames(
     clip: Path, onset: int | None, apex: int | None, finder: LandmarkFinder
-) -> ClipPictures:
+) -> ClipFrames:
     """Read the onset (the first frame unless given) and the apex (found unless given) of a clip.
 
     `clip` is a folder of frames, a video (frames count from 0) or a single image.
@@ -110,7 +109,7 @@ def pick_frames(
     if clip.suffix.lower() in IMAGE_SUFFIXES:
         if onset is not None or apex is not None:
             raise UserError(f"{clip}: a single image has no frames for --onset and --apex")
-        return ClipPictures(read_image(clip), None)
+        return ClipFrames(read_image(clip), None)
     source = all_frames(clip)
     if apex is None:
         settings = ApexSettings(finder.name)
@@ -124,7 +123,7 @@ def pick_frames(
     for name, number in (("--onset", onset), ("--apex", apex)):
         if number not in wanted:
             raise UserError(f"{clip}: no frame {number} ({name})")
-    return ClipPictures(wanted[apex], apex, wanted[onset], onset)
+    return ClipFrames(wanted[apex], apex, wanted[onset], onset)
 
 
 def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:
@@ -148,7 +147,7 @@ class Readings:
 
 def read_clip(
     classifier: Classifier,
-    clip: ClipPictures,
+    clip: ClipFrames,
     finder: LandmarkFinder,
     make_views: MakeViews,
     where: str,
@@ -175,7 +174,7 @@ def read_clip(
 
 
 def clip_batch(
-    clip: ClipPictures, readings: Readings, settings: Settings, device: torch.device
+    clip: ClipFrames, readings: Readings, settings: Settings, device: torch.device
 ) -> tuple[Tensor, ...]:
     """What a network reads of one clip, prepared as evaluation in training does."""
     motion = None

@@ -15,7 +15,7 @@ from models.motion import MotionNet
 from .batches import Features, Images
 from .folds import Fold
 from .inputs import Inputs, load_inputs
-from .motion import linear_basis, linear_epochs, load_start, motion_epochs
+from .motion import build_start, linear_epochs, linear_space, motion_epochs, read_start
 from .records import FORMAT
 from .settings import Settings
 from .training import train_fold
@@ -98,19 +98,18 @@ class MotionRunner:
     def __init__(self, settings: Settings, inputs: Inputs, device: torch.device) -> None:
         self.settings = settings
         self.maps, self.labels = inputs.maps, inputs.labels
-        self.basis = None
+        self.space, self.state = None, read_start(settings)
         if settings.first_weights == "none" and settings.motion_net == "linear":
-            self.basis = linear_basis(self.maps)
+            self.space = linear_space(self.maps)
         else:
-            load_start(settings)  # where it cannot be loaded, no fold begins
+            build_start(settings, self.state)  # where it cannot be, no fold begins
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], MotionNet]:
         """See Runner."""
-        if self.basis is not None:
-            classes = self.settings.classes
-            epochs, network = linear_epochs(self.maps, self.basis, self.labels, fold, classes)
+        if self.space is not None:
+            epochs, network = linear_epochs(self.space, self.labels, fold, self.settings.classes)
             on_epoch(epochs[0])
             return epochs, network
         torch.manual_seed(fold.seed(self.settings.seed))  # of what the weights do not hold
-        start = load_start(self.settings)
+        start = build_start(self.settings, self.state)
         return motion_epochs(start, self.maps, self.labels, fold, self.settings, on_epoch)

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from data.errors import UserError
 
-from .settings import Settings
+from .settings import Settings, first_difference, flag
+
+StateDict = dict[str, Tensor]
 
 FORMAT = 1
 # Settings that decide what a network is and reads; the others may differ.
@@ -24,7 +27,7 @@ SHAPING = ("network", "streams", "trunk", "image_size", "views", "fusion", "clas
 class SavedNetwork:
     """A file of --save-weights, read: weights by name, and what they are of."""
 
-    state: dict[str, Tensor]
+    state: StateDict
     settings: Settings
     held_out: str  # the fold's subject, the only one of its index that the network never saw
     trained_on: tuple[str, ...]  # the other subjects
@@ -56,6 +59,26 @@ def network_bytes(
     return save(state, metadata={"dsnca": json.dumps(facts)})
 
 
+def read_state_dict(path: Path) -> StateDict:
+    """A state dict from .safetensors or from torch.save; UserError if it is neither."""
+    if not path.is_file():
+        raise UserError(f"--weights {path}: no such file (or imagenet, package, none)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"--weights {path}: not readable as weights ({_line(error)})") from error
+    except Exception as error:  # pickle's own errors, of which torch lets any through
+        raise UserError(f"--weights {path}: refused as unsafe ({_line(error)})") from error
+    for wrapper in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"--weights {path}: holds no state dict")
+    return state
+
+
 def read_facts(path: Path) -> dict | None:
     """What a file of --save-weights says about itself; None for any other safetensors file.
 
@@ -65,8 +88,7 @@ def read_facts(path: Path) -> dict | None:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("dsnca")
     except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not readable as weights ({reason})") from error
+        raise UserError(f"{path}: not readable as weights ({_line(error)})") from error
     facts = None if text is None else json.loads(text)
     if facts is not None and facts.get("format") != FORMAT:
         raise UserError(f"{path}: format {facts.get('format')}, this version reads {FORMAT}")
@@ -98,14 +120,13 @@ def check_start(settings: Settings, subjects: list[str]) -> None:
     facts = read_facts(path) if path.suffix == ".safetensors" and path.is_file() else None
     if facts is None:
         return
-    now = settings.facts()
-    for name in SHAPING:
-        if facts["settings"][name] != now[name]:
-            flag = f"--{name.replace('_', '-')}"
-            raise UserError(
-                f"--weights {path}: trained with {flag} {facts['settings'][name]}, "
-                f"here {flag} {now[name]}"
-            )
+    before, now = facts["settings"], settings.facts()
+    name = first_difference(before, now, SHAPING)
+    if name:
+        raise UserError(
+            f"--weights {path}: trained with {flag(name)} {before[name]}, "
+            f"here {flag(name)} {now[name]}"
+        )
     seen = sorted(set(facts["trained_on"]) & set(subjects))
     if seen:
         raise UserError(
@@ -127,3 +148,7 @@ def settings_from(facts: dict, path: Path) -> Settings:
     }
     values["subjects"] = tuple(values["subjects"])
     return Settings(**values)
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,6 +1,7 @@
 """What an experiment is: every setting, in one place, named as on the command line."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -105,7 +106,7 @@ class Settings:
         """UserError for settings that contradict each other."""
         for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold"):
             if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
+                raise UserError(f"{flag(name)} {getattr(self, name)}: at least 1")
         self._check_launch()
         if self.experiment is not None and not re.fullmatch(r"\w[\w.-]*", self.experiment):
             raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
@@ -241,6 +242,16 @@ class Settings:
     def folder(self) -> Path:
         """Where the experiment's records go."""
         return self.result / self.name
+
+
+def flag(name: str) -> str:
+    """A setting as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str | None:
+    """The first of `names` whose settings (Settings.facts) differ."""
+    return next((name for name in names if one[name] != other[name]), None)
 
 
 def resolve_device(name: str) -> torch.device:

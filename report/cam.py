@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from captum.attr import InputXGradient, LayerGradCam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.cells import face_cells
+from data.cells import cells_mask, hull_mask
 from loso.settings import Settings
 from models.motion import MotionNet
 
@@ -83,12 +82,8 @@ def share_in_cells(heat: np.ndarray, landmarks: np.ndarray) -> tuple[float, floa
     heat (S, S), landmarks (68, 2) in its pixels. The face is the landmarks' convex hull and the
     cells, which reach beyond it at the brows. (NaN, share) for a map without heat on the face.
     """
-    cells = np.zeros(heat.shape, bool)
-    for left, top, right, bottom in face_cells(landmarks).clip(0):
-        cells[top:bottom, left:right] = True
-    face = np.zeros(heat.shape, np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 1)
-    face = face.astype(bool) | cells
+    cells = cells_mask(heat.shape, landmarks)
+    face = hull_mask(heat.shape, landmarks) | cells
     on_face = float(heat[face].sum())
     inside = float(heat[cells].sum()) / on_face if on_face > 0 else float("nan")
     return inside, float(cells.sum() / face.sum())

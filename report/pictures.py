@@ -15,6 +15,8 @@ from data.frames import read_image
 from data.index import index_path, read_index
 from data.views import view_folder, view_names
 
+from .figures import panel_path
+
 FACE_HEIGHT = 144  # pixels of a frame's thumbnail
 VIEW_HEIGHT = 80
 PANEL_WIDTH = 720  # of a heat-map panel
@@ -93,8 +95,7 @@ def _pictures(folder: Path, settings: dict, clip: dict, faults: list[str]) -> li
         if views.is_dir():
             title = "views of the reconstruction, -30 to 30 degrees"
             add(title, [views / name for name in view_names()], VIEW_HEIGHT)
-    name = f"{clip['data']}_{clip['subject']}_{clip['clip']}".replace(" ", "_")
-    panel = folder / "cam" / f"{name}.png"
+    panel = panel_path(folder, clip)
     if panel.is_file():
         add("heat map", [panel], 0)
     return pictures

@@ -13,7 +13,7 @@ from data.errors import UserError
 from data.landmarks import load_landmark_finder
 from loso.experiment import run_experiment
 from loso.motion import load_drawn
-from loso.predict import ClipPictures, Readings
+from loso.predict import ClipFrames, Readings
 from loso.settings import Settings
 from models.baselines import Baseline
 from report.attention import look, write_attention
@@ -95,7 +95,7 @@ def test_the_blob_is_hot(trained, tiny, finder):
         image[..., label] = 100 + blob.astype(np.uint8)
         views = np.full((13, 97, 97), 20, np.uint8)
         batch = clip_batch(
-            ClipPictures(image, None), Readings(views), saved.settings, torch.device("cpu")
+            ClipFrames(image, None), Readings(views), saved.settings, torch.device("cpu")
         )
         frame, _ = heat_maps(network, batch, label, saved.settings)
         assert frame.map.shape == (97, 97)

@@ -21,13 +21,13 @@ from loso.motion import (
     DRAWN_WEIGHTS,
     STRENGTH,
     drawn_facts,
-    linear_basis,
     linear_epochs,
+    linear_space,
     load_drawn,
     motion_epochs,
     predict_maps,
 )
-from loso.predict import Classifier, ClipPictures
+from loso.predict import Classifier, ClipFrames
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
@@ -128,12 +128,12 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
     points = finder(face)
     apex = moved(face, points[list(places)], shifts, sigma=9)
     classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
-    found = classify(classifier, ClipPictures(apex, 1, face, 0), finder)
+    found = classify(classifier, ClipFrames(apex, 1, face, 0), finder)
     assert found.label == ("negative", "positive", "surprise")[label]
     assert found.units[unit] > 0.5
     assert set(found.units) == set(UNITS)
     with pytest.raises(UserError, match="there is no motion"):
-        classify(classifier, ClipPictures(face, 0, face, 0), finder)
+        classify(classifier, ClipFrames(face, 0, face, 0), finder)
 
 
 def test_wrong_weights_are_one_line(tmp_path):
@@ -166,7 +166,7 @@ def adapting(adapt):
 
 def every_way(corpus, fold, labels):
     maps = corpus[0]
-    yield "linear", linear_epochs(maps, linear_basis(maps), labels, fold)
+    yield "linear", linear_epochs(linear_space(maps), labels, fold)
     for adapt in ("none", "head", "all"):
         yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapting(adapt))
 
@@ -217,7 +217,7 @@ def test_linear_is_logistic_regression_of_standardised_maps(corpus):
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
     model.fit(x[folds[1].train], labels[folds[1].train])
     expected = model.predict_proba(x[folds[1].test])
-    found = linear_epochs(maps, linear_basis(maps), labels, folds[1])[0][0]["scores"]
+    found = linear_epochs(linear_space(maps), labels, folds[1])[0][0]["scores"]
     assert np.allclose(found, expected, atol=2e-3)
 
 

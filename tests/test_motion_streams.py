@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from data.drawn_motion import HELD_OUT, draw_motion
 from data.errors import UserError
 from loso.experiment import run_experiment
-from loso.motion import DRAWN_WEIGHTS, load_drawn, load_start
+from loso.motion import DRAWN_WEIGHTS, build_start, load_drawn, read_start
 from loso.records import read_records, record_labels, record_predictions
 from loso.saved import read_network
 from loso.settings import Settings
@@ -173,6 +173,6 @@ def test_five_classes_take_a_new_head():
         streams="motion", classes=5, dataset="casme2", adapt="head", motion_net="lean"
     )
     assert settings.name == "casme2_5_motion_lean_head"
-    net, drawn = load_start(settings), load_drawn("lean")
+    net, drawn = build_start(settings, read_start(settings)), load_drawn("lean")
     assert net.classes.out_features == 5
     assert torch.equal(net.units.weight, drawn.units.weight)
