@@ -86,9 +86,12 @@ class Images:
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Frames (B, 3, h, w) and views (B, 13, h, w), uint8; None for what no stream reads."""
 
+        layout = memory_layout(self.device)
+
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             rows = rows[clips, slots].to(pictures.device)
-            return pictures.index_select(0, rows).to(self.device)
+            stored = pictures.index_select(0, rows).to(self.device)
+            return stored.contiguous(memory_format=layout)  # cheaper on bytes than on floats
 
         settings = self.settings
         frames = read(self.pictures, self.slots) if settings.reads_frames else None
