@@ -8,6 +8,8 @@ that of a repeat's two times. The floor is what the arithmetic (counted by PyTor
 alone would take at the rates that this machine reaches on a matrix product and a copy.
 """
 
+import ctypes
+import gc
 import math
 import os
 import platform
@@ -110,6 +112,9 @@ def _gradient_flops(  # PyTorch's own formula takes grouped convolutions for who
 
 
 def _forget_peak() -> None:
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # what the line before freed goes back to the system
     if _CLEAR.exists():
         _CLEAR.write_text("5")  # the peak becomes what is in use now
 
