@@ -37,7 +37,7 @@ COLUMNS = ("work", "images", "ours s", "plain s", "ours img/s", "plain img/s", "
 
 def main(
     demo: Path = Path("demo"),
-    repeats: int = 5,
+    repeats: int = 3,
     threads: int = os.cpu_count() or 1,
     only: tuple[str, ...] = (),
 ) -> None:
