@@ -6,15 +6,15 @@ READY := $(VENV)/.ready
 
 # The demo's settings: a small frozen trunk, whose features are computed once, so that a laptop's CPU
 # is enough. The scripts' own defaults are the paper's.
-SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --image-size 160 --augment flip
+SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --augment flip
 SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
 
-.PHONY: demo demo-3d demo-motion drawn bench test lint clean
+.PHONY: demo demo-3d demo-glasses demo-motion drawn bench test lint clean
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
-	  $(SMALL) --epochs 15
+	  $(SMALL) --image-size 160 --epochs 15
 	$(PY) get_result_log.py --html
 
 # The composite of all three corpora: 2D, 3D and both, on views of the free head.
@@ -22,15 +22,24 @@ demo-3d: drawn
 	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
 	for streams in 2d 3d dual; do \
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
-	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --epochs 15 || exit; done
+	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --image-size 128 --epochs 8 \
+	    --save-weights || exit; done
+	$(PY) get_result_log.py --html
+
+# After demo-3d, the same trained on wearers of glasses alone, and on the rest alone.
+demo-glasses: demo-3d
+	for who in glasses-only without-glasses; do for streams in 2d 3d dual; do \
+	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
+	    --neighbour-views apex --experiment demo_$${streams}_$$who --$$who $(SMALL) --image-size 128 \
+	    --epochs 8 || exit; done; done
 	$(PY) get_result_log.py --html
 
 # Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
 demo-motion: drawn
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt none
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --weights none
-	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt head
-	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt all
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --motion-net lean --adapt head
+	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --motion-net lean --adapt all
 	$(PY) get_result_log.py --html
 
 drawn: $(READY)
@@ -62,4 +71,4 @@ lint: $(READY)
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:
-	rm -rf demo result/demo_*
+	rm -rf demo result/demo_* result/motion_cache

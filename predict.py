@@ -36,6 +36,7 @@ def main(
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
     from data.landmarks import choose_finder, load_landmark_finder
+    from deca.clip_views import make_views
     from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
     from loso.settings import resolve_device
 
@@ -43,7 +44,8 @@ def main(
     finder = load_landmark_finder(choose_finder(), device="cpu")
     picked = pick_frames(clip, onset, apex, finder)
     where = resolve_device(device)
-    readings = read_clip(classifier, picked, finder, assets, where, str(clip))
+    views = make_views(classifier.views_by, assets, finder, str(where))
+    readings = read_clip(classifier, picked, finder, views, str(clip))
     found = predict(classifier, clip_batch(picked, readings, classifier.settings, where), where)
     facts = {
         "clip": str(clip),

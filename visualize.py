@@ -53,6 +53,7 @@ def cam(
         _print_attention(table)
         print(f"panels in {result / experiment / 'cam'}, figures in attention.csv beside it")
         return
+    from deca.clip_views import make_views
     from loso.predict import load_classifier, pick_frames, read_clip
 
     for path in (clip, *([weights] if weights else [])):
@@ -62,7 +63,8 @@ def cam(
     if len(classifier.networks) > 1:
         raise UserError(f"--weights {weights}: a heat map is of one network; name a file")
     picked = pick_frames(clip, onset, apex, finder)
-    readings = read_clip(classifier, picked, finder, assets, CPU, str(clip))
+    views = make_views(classifier.views_by, assets, finder, str(CPU))
+    readings = read_clip(classifier, picked, finder, views, str(clip))
     (network,) = classifier.networks
     out = out or Path(f"cam.{format}")
     seen = look(network, classifier.settings, picked, readings, finder, clip.name)

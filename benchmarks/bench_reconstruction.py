@@ -53,7 +53,8 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     backend, finder = AnnyBackend(), load_landmark_finder("dlib")
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
     group = {(r.data, r.subject, r.clip): r.group for r in truth.itertuples()}
-    rows = [r for p in sorted((demo / "index").glob("*_apex.csv")) for r in _rows(p)]
+    paths = [demo / "index" / f"{corpus}_apex.csv" for corpus in ("smic", "casme2", "samm")]
+    rows = [row for path in paths for row in _rows(path)]
     rows = rows[:: max(1, len(rows) // clips)] if clips else rows
     seen: dict[str, int] = {}
     faces = []
@@ -168,24 +169,21 @@ def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
     print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)\n{table}")
 
 
-def _glasses(demo, rows, faces, backend, finder) -> None:
-    differences = []
+def _glasses(demo, rows, faces, backend, finder, count=30) -> None:
+    pairs = []
     for row, face in zip(rows, faces, strict=True):
         name = f"{row['data']}_{row['subject']}_{row['clip']}_{row['apex_frame']}.jpg"
         path = demo / "truth" / "without_glasses" / name
-        if not path.exists():
-            continue
+        if path.exists():
+            pairs.append((face, path))
+    differences = []
+    for face, path in pairs[:: max(1, len(pairs) // count)]:
         image = read_image(path)
-        landmarks = finder(image)
-        if landmarks is None:
-            continue
-        with_glasses, bare = backend.reconstruct(
-            [Face(face.image, face.landmarks), Face(image, landmarks)]
-        )
-        views = [draw_views(h).astype(float) for h in (with_glasses, bare)]
-        differences.append(np.abs(views[0] - views[1]).mean() / 255)
-        if len(differences) == 12:
-            break
+        bare = Face(image, finder(image))
+        if bare.landmarks is not None:
+            heads = backend.reconstruct([Face(face.image, face.landmarks), bare])
+            views = [draw_views(head).astype(float) for head in heads]
+            differences.append(np.abs(views[0] - views[1]).mean() / 255)
     if differences:
         mean, worst = np.mean(differences), np.max(differences)
         print(f"glasses: views differ by {mean:.2%}, worst {worst:.2%} ({len(differences)} frames)")

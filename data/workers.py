@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import get_context, parent_process
 
 import cv2
@@ -38,14 +38,14 @@ def worker_pool(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """What a worker process has, for work in this one: restored when the block ends."""
+def fixed_threads(number: int) -> Iterator[None]:
+    """As many threads as a worker process has, for work in this one: restored at the end."""
     torch = sys.modules.get("torch")  # importing it takes seconds that not every job has
     before = cv2.getNumThreads(), torch and torch.get_num_threads()
-    with threadpool_limits(1):  # NumPy's products: with more threads their last bits differ
-        cv2.setNumThreads(1)
+    with threadpool_limits(number):  # NumPy's products: with more threads their last bits differ
+        cv2.setNumThreads(number)
         if torch:
-            torch.set_num_threads(1)
+            torch.set_num_threads(number)
         try:
             yield
         finally:
@@ -54,9 +54,19 @@ def one_thread() -> Iterator[None]:
                 torch.set_num_threads(before[1])
 
 
-def _start(start: Callable[..., object], *arguments: object) -> None:
+def one_thread() -> AbstractContextManager[None]:
+    """fixed_threads(1)."""
+    return fixed_threads(1)
+
+
+def settle_worker() -> None:
+    """In a new worker process: quiet on Ctrl-C, gone with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _start(start: Callable[..., object], *arguments: object) -> None:
+    settle_worker()
     threadpool_limits(1)
     cv2.setNumThreads(1)
     start(*arguments)

@@ -1,19 +1,20 @@
 """An experiment from its settings to its fold records."""
 
-import os
+from contextlib import closing
 
 import torch
 import tyro
 
 from data.errors import run_script
+from data.files import write_whole
 
 from .claim import claim_folder
 from .folds import Fold, choose_folds, make_folds
 from .inputs import Inputs, find_inputs
+from .launch import Trained, make_launcher
 from .progress import RunProgress
 from .records import pooled_uf1, read_records, record_path, write_json
-from .runners import FoldResult, load_runner, run_fold
-from .saved import check_start, save_network, weights_path
+from .saved import check_start, weights_path
 from .settings import Settings, resolve_device
 
 
@@ -44,7 +45,6 @@ def run_experiment(settings: Settings) -> None:
         f"chosen, {len(chosen) - len(todo)} of them done before; on {_device_name(device)}"
     )
     if todo:
-        _make_deterministic()
         _run_folds(settings, inputs, todo, records, device, len(chosen))
     print(f"records in {settings.folder}; python get_result_log.py makes the tables")
 
@@ -70,14 +70,15 @@ def _run_folds(
     device: torch.device,
     total: int,
 ) -> None:
-    runner = load_runner(settings, inputs, device)
-    with RunProgress(total, total - len(todo), settings.passes) as progress:
+    launcher = make_launcher(settings, inputs, todo, device)
+    with (
+        RunProgress(total, total - len(todo), settings.passes) as progress,
+        closing(launcher(progress)) as finished,
+    ):
         try:
-            for fold in todo:
-                progress.start_fold(fold.data_sub)
-                done = run_fold(runner, settings, inputs, fold, progress.epoch)
-                _keep(settings, inputs, fold, done)
-                records[fold.data_sub] = done.record
+            for done in finished:
+                _keep(settings, done)
+                records[done.record["data_sub"]] = done.record
                 progress.finish_fold(done.record, pooled_uf1(records.values()))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -86,28 +87,14 @@ def _run_folds(
             ) from None
 
 
-def _keep(settings: Settings, inputs: Inputs, fold: Fold, done: FoldResult) -> None:
+def _keep(settings: Settings, done: Trained) -> None:
     """Write a fold's network, where asked for, and then the record that says it is done."""
-    if settings.save_weights:
-        trained_on = [] if settings.adapt == "none" else inputs.index["data_sub"].iloc[fold.train]
-        save_network(
-            weights_path(settings.folder, fold.data_sub),
-            done.network,
-            settings,
-            fold.data_sub,
-            sorted(set(trained_on)),
-            inputs.views_by,
-        )
-    write_json(record_path(settings.folder, fold.data_sub), done.record)
-
-
-def _make_deterministic() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
+    data_sub = done.record["data_sub"]
+    if done.weights is not None:
+        with write_whole(weights_path(settings.folder, data_sub)) as part:
+            part.write_bytes(done.weights)
+    write_json(record_path(settings.folder, data_sub), done.record)
 
 
 def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type if device.type == "mps" else f"cpu ({torch.get_num_threads()} threads)"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -74,7 +74,7 @@ def load_inputs(settings: Settings, inputs: Inputs) -> ClipPictures:
     if inputs.views is None:
         return pictures
     folders, rows = inputs.views
-    kept = load_views(folders, size, _free_memory() // 2, settings.folder / "views.u8")
+    kept = load_views(folders, size, free_memory() // 2, settings.folder / "views.u8")
     return dataclasses.replace(pictures, views=kept, view_slots=rows)
 
 
@@ -127,7 +127,7 @@ def _with_maps(settings: Settings, inputs: Inputs) -> Inputs:
     return dataclasses.replace(inputs, index=index, maps=maps[there], maps_by=made_by, views=views)
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of memory that the system could still hand out."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -1,6 +1,6 @@
 """One clip, from its frames to class scores, by one network or by all folds' networks."""
 
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .motion import DRAWN_WEIGHTS, load_drawn
 from .saved import SHAPING, SavedNetwork, read_network
 from .settings import Settings
 
+MakeViews = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
 NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
 
 
@@ -149,14 +150,13 @@ def read_clip(
     classifier: Classifier,
     clip: ClipPictures,
     finder: LandmarkFinder,
-    assets: Path | None,
-    device: torch.device,
+    make_views: MakeViews,
     where: str,
 ) -> Readings:
-    """Reconstruct and measure what the networks read.
+    """Reconstruct and measure what the networks read; `where` names the clip in errors.
 
-    UserError where a network needs what the clip lacks: motion of an image, views of DECA
-    without its assets.
+    make_views: (apex, onset, (height, width)) -> grey uint8 (13, height, width), by the backend
+    that the networks learned from. UserError for the motion of a single image.
     """
     settings = classifier.settings
     maps = views = None
@@ -167,7 +167,10 @@ def read_clip(
             clip.onset, clip.apex, finder, settings.motion_size, settings.flow, where
         )
     if settings.reads_views:
-        views = _views(clip, classifier, finder, assets, device)
+        from data.transforms import stored_size
+
+        size = stored_size(settings.image_size, settings.augment)
+        views = make_views(clip.apex, clip.onset, size)
     return Readings(views, maps)
 
 
@@ -180,7 +183,7 @@ def clip_batch(
         motion = torch.from_numpy(readings.maps)[None].to(device)
     if settings.streams == "motion":
         return (motion,)
-    # Here, as in _views and build_saved: torchvision takes a second that motion alone can save.
+    # Here, as in read_clip and build_saved: torchvision takes a second that motion alone can save.
     from data.pictures import resize
     from data.transforms import centre_crop, stored_size, to_float
 
@@ -210,27 +213,3 @@ def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.dev
     named = dict(zip(CLASSES[settings.classes], torch.stack(scores).mean(0).tolist()))
     told = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
     return Prediction(named, told)
-
-
-def _views(
-    clip: ClipPictures,
-    classifier: Classifier,
-    finder: LandmarkFinder,
-    assets: Path | None,
-    device: torch.device,
-) -> np.ndarray:
-    """Reconstruct the apex with the backend that the network learned from -> (13, h, w)."""
-    from data.transforms import stored_size
-    from data.view_pictures import read_views
-    from deca.reconstruct import Extras, load_backend, write_head
-    from deca.reconstruction import Face
-
-    engine = load_backend(classifier.views_by, assets, str(device))
-    face = Face(clip.apex, finder(clip.apex), onset=clip.onset)
-    (head,) = engine.reconstruct([face])
-    settings = classifier.settings
-    with tempfile.TemporaryDirectory() as folder:
-        # Through the same files as in training: JPEG is part of what the network learned.
-        write_head(head, face, engine.name, Path(folder) / "views", Extras())
-        size = stored_size(settings.image_size, settings.augment)
-        return read_views(Path(folder) / "views", size)

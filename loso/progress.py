@@ -15,11 +15,10 @@ class RunProgress:
     def __init__(self, folds: int, done: int, epochs: int) -> None:
         """`folds` in all, `done` of them finished by earlier runs, `epochs` in each."""
         self.folds, self.epochs = folds, epochs
-        self.done = done
+        self.before = done
         self.total = (folds - done) * epochs
-        self.passed = 0
+        self.passed: dict[str, int] = {}  # epochs of each fold that has begun
         self.start = self.last_line = time.monotonic()
-        self.fold = ""
         self.live = sys.stdout.isatty()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -42,32 +41,40 @@ class RunProgress:
         self.bar.stop()
 
     def start_fold(self, data_sub: str) -> None:
-        """A fold begins."""
-        self.fold = f"fold {self.done + 1}/{self.folds} {data_sub}"
+        """A fold begins, or begins anew where its worker was lost."""
+        anew = data_sub in self.passed
+        self.passed[data_sub] = 0
+        if anew:
+            self._line(f"{self._fold(data_sub)}  its worker was lost: it begins anew")
 
-    def epoch(self, record: dict) -> None:
-        """An epoch is over."""
-        self.passed += 1
+    def epoch(self, data_sub: str, record: dict) -> None:
+        """An epoch of a fold is over; several folds may run at once."""
+        self.passed[data_sub] = record["epoch"]
         text = (
-            f"{self.fold}  epoch {record['epoch']}/{self.epochs}  "
+            f"{self._fold(data_sub)}  epoch {record['epoch']}/{self.epochs}  "
             f"loss {_loss(record)} train {record['test_loss']:.3f} held-out"
         )
-        self.bar.update(self.task, advance=1, description=text)
+        self.bar.update(self.task, completed=sum(self.passed.values()), description=text)
         if not self.live and time.monotonic() - self.last_line > QUIET_SECONDS:
             self._line(f"{text}  {self._left()} left")
 
     def finish_fold(self, record: dict, uf1: float) -> None:
         """A fold's record is written; uf1 is pooled over the folds so far."""
-        self.done += 1
+        data_sub = record["data_sub"]
+        self.passed[data_sub] = self.epochs
         self._line(
-            f"{self.fold}  {len(record['clips'])} clips  "
+            f"{self._fold(data_sub)}  {len(record['clips'])} clips  "
             f"loss {_loss(record['epochs'][-1])}  running UF1 {uf1:.3f}  "
             f"{record['seconds']:.1f} s  {self._left()} left"
         )
 
+    def _fold(self, data_sub: str) -> str:
+        return f"fold {self.before + list(self.passed).index(data_sub) + 1}/{self.folds} {data_sub}"
+
     def _left(self) -> str:
-        a_pass = (time.monotonic() - self.start) / max(self.passed, 1)
-        minutes, seconds = divmod(round(a_pass * (self.total - self.passed)), 60)
+        passed = sum(self.passed.values())
+        a_pass = (time.monotonic() - self.start) / max(passed, 1)
+        minutes, seconds = divmod(round(a_pass * (self.total - passed)), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
     def _line(self, text: str) -> None:

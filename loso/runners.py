@@ -1,5 +1,6 @@
 """Folds of an experiment, one at a time: pictures in batches, or motion maps as a whole."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ class PictureRunner:
             frames = int((self.pictures.slots >= 0).sum())
             print(f"the trunk is frozen: its features of {frames} frames are kept")
             self.source = Features(self.source, network)
+            no_pictures = self.pictures.pictures.new_empty(0)  # nobody reads them again
+            self.pictures = dataclasses.replace(self.pictures, pictures=no_pictures, views=None)
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], nn.Module]:
         """See Runner."""

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import get_type_hints
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from data.errors import UserError
-from data.files import write_whole
 
 from .settings import Settings
 
@@ -37,15 +36,14 @@ def weights_path(folder: Path, data_sub: str) -> Path:
     return folder / "weights" / f"{data_sub}.safetensors"
 
 
-def save_network(
-    path: Path,
+def network_bytes(
     network: nn.Module,
     settings: Settings,
     held_out: str,
     trained_on: list[str],
     views_by: str | None,
-) -> None:
-    """Write a network, whole or not at all."""
+) -> bytes:
+    """The file of a network."""
     facts = {
         "format": FORMAT,
         "settings": settings.facts(),
@@ -55,8 +53,7 @@ def save_network(
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in
              network.state_dict().items()}  # fmt: skip
-    with write_whole(path) as part:
-        save_file(state, part, metadata={"dsnca": json.dumps(facts)})
+    return save(state, metadata={"dsnca": json.dumps(facts)})
 
 
 def read_facts(path: Path) -> dict | None:

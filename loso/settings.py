@@ -79,6 +79,16 @@ class Settings:
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     device: str = "auto"
     """auto (CUDA where there is one, else MPS, else CPU), cuda, cuda:1, mps or cpu."""
+    launcher: Literal["local", "ray"] = "local"
+    """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
+    workers: int | None = None
+    """Local: folds trained at once. If not given: as many as the cores and the memory are for,
+    on CUDA one."""
+    cpus_per_fold: int = 1
+    """Threads that a fold computes with: the last bits of its record depend on them, on how many
+    folds run at once nothing does."""
+    gpus_per_fold: float | None = None
+    """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """Arithmetic of networks that read pictures: float32, bf16 (mixed with float32; twice as fast
     on CPUs that have its instructions), or auto: half precision on CUDA, else float32."""
@@ -93,9 +103,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """UserError for settings that contradict each other."""
-        for name in ("image_size", "epochs", "batch_size", "motion_size"):
+        for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
+        self._check_launch()
         if self.experiment is not None and not re.fullmatch(r"\w[\w.-]*", self.experiment):
             raise UserError(f"--experiment {self.experiment}: letters, digits, '_', '-' and '.'")
         if self.freeze == "trunk" and self.first_weights == "none":
@@ -114,6 +125,16 @@ class Settings:
         if self.softmax_twice and self.network != "baseline":
             raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
 
+    def _check_launch(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"--workers {self.workers}: at least 1")
+        if self.workers is not None and self.launcher == "ray":
+            raise UserError("--workers goes with --launcher local: on Ray the cluster decides")
+        if self.gpus_per_fold is not None and self.launcher == "local":
+            raise UserError("--gpus-per-fold goes with --launcher ray")
+        if self.gpus_per_fold is not None and self.gpus_per_fold < 0:
+            raise UserError(f"--gpus-per-fold {self.gpus_per_fold}: at least 0")
+
     def _check_motion(self) -> None:
         if self.streams != "motion":
             if self.first_weights == "drawn":
@@ -126,6 +147,9 @@ class Settings:
             raise UserError("--precision bf16: networks of --streams motion compute in float32")
         if self.first_weights in ("imagenet", "package"):
             raise UserError(f"--streams motion has no trunk for --weights {self.weights}: drawn")
+        if self.adapt == "head" and self.motion_net == "linear":
+            raise UserError("--adapt head: linear has no features of its own, so that would be "
+                            "--weights none; take --motion-net lean")  # fmt: skip
         if self.first_weights == "none" and self.adapt != "all":
             raise UserError(f"--adapt {self.adapt} needs pretrained weights: --weights drawn")
         if self.first_weights == "drawn" and self.motion_size != MOTION_SIZE:
@@ -210,7 +234,8 @@ class Settings:
     def _motion_way(self) -> str:
         if self.first_weights == "none":
             return self.motion_net
-        return {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
+        way = {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
+        return "lean_" * (self.motion_net == "lean") + way
 
     @property
     def folder(self) -> Path:

@@ -153,8 +153,10 @@ def root3d(tiny, tmp_path_factory):
 
 def classify(classifier, clip, finder):
     """A clip's prediction, as predict.py makes it."""
+    from deca.clip_views import make_views
     from loso.predict import clip_batch, predict, read_clip
 
     cpu = torch.device("cpu")
-    readings = read_clip(classifier, clip, finder, None, cpu, "clip")
+    views = make_views(classifier.views_by, None, finder, "cpu")
+    readings = read_clip(classifier, clip, finder, views, "clip")
     return predict(classifier, clip_batch(clip, readings, classifier.settings, cpu), cpu)

@@ -55,9 +55,9 @@ def train(moving, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("more", "name", "epochs"),
     [
-        ({"adapt": "none"}, "smic_motion_zero_shot", 1),
-        ({"adapt": "head", "motion_net": "linear"}, "smic_motion_head", 1),
-        ({}, "smic_motion_tuned", 2),
+        ({"adapt": "none"}, "smic_motion_lean_zero_shot", 1),
+        ({"adapt": "head"}, "smic_motion_lean_head", 1),
+        ({"motion_net": "linear"}, "smic_motion_tuned", 2),
         ({"weights": "none", "motion_net": "linear"}, "smic_motion_linear", 1),
         ({"weights": "none"}, "smic_motion_lean", 2),
     ],
@@ -148,6 +148,7 @@ def test_own_weights_start_networks_on_other_subjects_alone(train, moving, tmp_p
         ({"streams": "motion", "weights": "imagenet"}, "has no trunk"),
         ({"streams": "motion", "weights": "none", "adapt": "none"}, "needs pretrained"),
         ({"streams": "motion", "motion_size": 56}, "the drawn weights read 28 px"),
+        ({"streams": "motion", "adapt": "head"}, "take --motion-net lean"),
         ({"streams": "2d+motion", "adapt": "none"}, "capsules must learn"),
         ({"weights": "drawn"}, "--streams motion"),
         (
@@ -168,8 +169,10 @@ def test_larger_maps(train):
 
 
 def test_five_classes_take_a_new_head():
-    settings = Settings(streams="motion", classes=5, dataset="casme2", adapt="head")
-    assert settings.name == "casme2_5_motion_head"
-    net, drawn = load_start(settings), load_drawn("linear")
+    settings = Settings(
+        streams="motion", classes=5, dataset="casme2", adapt="head", motion_net="lean"
+    )
+    assert settings.name == "casme2_5_motion_lean_head"
+    net, drawn = load_start(settings), load_drawn("lean")
     assert net.classes.out_features == 5
     assert torch.equal(net.units.weight, drawn.units.weight)

@@ -1,0 +1,40 @@
+"""The 13 views of one picture, for what reads them at once instead of from an index's folders."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from data.landmarks import LandmarkFinder
+
+# (apex, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures (H, W, 3) RGB
+ViewsMaker = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
+
+
+def make_views(
+    backend: str | None, assets: Path | None, finder: LandmarkFinder, device: str
+) -> ViewsMaker:
+    """A function that reconstructs a picture with a backend, which is loaded when it is called.
+
+    It raises a UserError where the backend's assets are missing.
+    """
+
+    def reconstruct(
+        apex: np.ndarray, onset: np.ndarray | None, size: tuple[int, int]
+    ) -> np.ndarray:
+        # Here: a command that turns out to need no views waits for none of this.
+        from data.view_pictures import read_views
+
+        from .reconstruct import Extras, load_backend, write_head
+        from .reconstruction import Face
+
+        engine = load_backend(backend, assets, device)
+        face = Face(apex, finder(apex), onset=onset)
+        (head,) = engine.reconstruct([face])
+        with tempfile.TemporaryDirectory() as folder:
+            # Through the files that training reads: JPEG is part of what a network learned.
+            write_head(head, face, engine.name, Path(folder) / "views", Extras())
+            return read_views(Path(folder) / "views", size)
+
+    return reconstruct
