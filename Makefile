@@ -50,7 +50,7 @@ drawn: $(READY)
 	$(PY) prepare_data.py samm --root demo --annotation demo/SAMM/SAMM_Micro_FACS_Codes_v2.xlsx --out demo/index
 	$(PY) prepare_data.py composite --out demo/index
 
-# How fast things are, beside the plain way: one table, about ten minutes.
+# How fast things are, beside the plain way: one table, about seven minutes.
 bench: drawn
 	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
 	$(PY) -m benchmarks --demo demo

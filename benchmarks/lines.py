@@ -98,9 +98,9 @@ def all_lines(demo: Path) -> dict[str, Callable[[], Line]]:
         "dual-paper-bf16": lambda: training(
             "dual, ResNet18, 224 px, bf16", change(paper_dual, precision="bf16"), 2, 2
         ),
-        "data": lambda: data_path("data, 2D, flip, 160 px", small, 8, 20),
+        "data": lambda: data_path("data, 2D, flip, 160 px", small, None, 20),
         "data-full": lambda: data_path("data, 2D, full, 224 px", paper, 8, 20),
-        "data-dual": lambda: data_path("data, dual, flip, 160 px", dual, 4, 20),
+        "data-dual": lambda: data_path("data, dual, flip, 160 px", dual, None, 20),
         "apex": lambda: apex(demo),
         "fit": lambda: fit(demo),
         "views": views,
@@ -205,9 +205,8 @@ def data_path(name: str, settings: Settings, clips: int, target: float) -> Line:
         for _ in plain.batches(train, settings.batch_size):
             pass
 
-    stored = 3 + 13 * settings.reads_views  # uint8 in; float32 out, grey views as RGB
-    floats = 3 + 39 * settings.reads_views
-    moved = len(pairs) * settings.image_size**2 * (stored + 4 * floats)
+    channels = 3 + 13 * settings.reads_views  # uint8 in, float32 out
+    moved = len(pairs) * settings.image_size**2 * 5 * channels
     return Line(name, len(pairs), ours, plainly, target, moved=moved, once=once)
 
 

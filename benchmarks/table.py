@@ -8,12 +8,15 @@ that of a repeat's two times. The floor is what the arithmetic (counted by PyTor
 alone would take at the rates that this machine reaches on a matrix product and a copy.
 """
 
+import ctypes
+import gc
+import math
 import os
 import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,13 +30,14 @@ from data.errors import UserError
 from .floor import Floor, measure_floor
 from .lines import Line, all_lines
 
+_CLEAR = Path("/proc/self/clear_refs")  # Linux
 COLUMNS = ("work", "images", "ours s", "plain s", "ours img/s", "plain img/s", "plain / ours",
            "min-max", "target", "floor s")  # fmt: skip
 
 
 def main(
     demo: Path = Path("demo"),
-    repeats: int = 5,
+    repeats: int = 3,
     threads: int = os.cpu_count() or 1,
     only: tuple[str, ...] = (),
 ) -> None:
@@ -57,29 +61,34 @@ def main(
         f"{floor.copy / 1e9:.1f} GB/s copied"
     )
     table, notes = Table(*COLUMNS, box=box.MARKDOWN), []
+    peaks = []
     for name in only or lines:
         line = lines[name]()
-        table.add_row(*_measured(line, repeats, floor))
+        row, peak = _measured(line, repeats, floor)
+        table.add_row(*row)
+        peaks.append((peak, _peak()))
         if line.once:
             notes.append(f"{line.name}: {line.once}")
         del line
     Console(width=160).print(table)
     print("ours, once for all folds and epochs, not in the table: " + "; ".join(notes))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"peak memory, of both ways in one process: {peak:.2f} GiB; load {os.getloadavg()[0]:.1f}"
-    )
+    ours, both = (max(most) for most in zip(*peaks))
+    print(f"peak memory: ours {ours:.2f} GiB, with the plain ways {both:.2f} GiB; {_load()}")
 
 
-def _measured(line: Line, repeats: int, floor: Floor) -> tuple[str, ...]:
-    with FlopCounterMode(display=False) as counter:
+def _measured(line: Line, repeats: int, floor: Floor) -> tuple[tuple[str, ...], float]:
+    """A row of the table, and the peak of memory (GiB) while ours ran first."""
+    gradients = {torch.ops.aten.convolution_backward: _gradient_flops}
+    _forget_peak()
+    with FlopCounterMode(display=False, custom_mapping=gradients) as counter:
         line.ours()  # warms up, too
+    peak = _peak()
     line.plain()
     pairs = [(_seconds(line.ours), _seconds(line.plain)) for _ in range(repeats)]
     ours, plain = (statistics.median(times) for times in zip(*pairs))
     ratios = [theirs / mine for mine, theirs in pairs]
     least = floor.seconds(counter.get_total_flops(), line.half, line.moved)
-    return (
+    row = (
         line.name,
         str(line.images),
         f"{ours:.3f}",
@@ -91,6 +100,31 @@ def _measured(line: Line, repeats: int, floor: Floor) -> tuple[str, ...]:
         f"{line.target:g}" if line.target else "",
         f"{least:.3f}" if least > 0.01 * ours else "",
     )
+    return row, peak
+
+
+def _gradient_flops(  # PyTorch's own formula takes grouped convolutions for whole ones
+    out_gradient: Sequence[int], images: Sequence[int], filters: Sequence[int], *rest, **_
+) -> int:
+    """Of a convolution's gradients: as many as forward for the images', and for the filters'."""
+    wanted = rest[7]  # output_mask
+    return sum(wanted[:2]) * 2 * math.prod(out_gradient) * math.prod(filters[1:])
+
+
+def _forget_peak() -> None:
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # what the line before freed goes back to the system
+    if _CLEAR.exists():
+        _CLEAR.write_text("5")  # the peak becomes what is in use now
+
+
+def _peak() -> float:
+    """The most memory in use at once, GiB: since _forget_peak on Linux, else of the process."""
+    if _CLEAR.exists():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _seconds(do: Callable[[], object]) -> float:

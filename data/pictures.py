@@ -64,7 +64,8 @@ def load_pictures(
 
 def _read_all(paths: list[Path], size: tuple[int, int]) -> Tensor:
     height, width = size
-    pictures = torch.empty((len(paths), 3, height, width), dtype=torch.uint8)
+    # Channels last, as they are decoded and as convolutions on a CPU want them.
+    pictures = torch.empty((len(paths), height, width, 3), dtype=torch.uint8).movedim(-1, 1)
 
     def read(row: int) -> None:
         image = resize(read_face(paths[row]), height, width)

@@ -87,16 +87,22 @@ def centre_crop(pictures: Tensor, size: int) -> Tensor:
     return pictures[..., top : top + size, left : left + size]
 
 
-def augment(pictures: Tensor, draw: Draw, size: int, views: bool = False) -> Tensor:
+def augment(
+    pictures: Tensor,
+    draw: Draw,
+    size: int,
+    layout: torch.memory_format = torch.contiguous_format,
+    views: bool = False,
+) -> Tensor:
     """Stored uint8 RGB (B, 3, H, W), or grey views (B, V, H, W) -> floats (B, …, size, size)."""
     geometry = apply_geometry_to_views if views else apply_geometry
-    if not draw.turns and not draw.jitters:
-        return to_float(geometry(pictures, draw, size))  # flips are cheaper on bytes
+    if not draw.turns and not draw.jitters:  # flips and the layout are cheaper on bytes
+        return to_float(geometry(pictures, draw, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
         return _moved(to_float(pictures), draw, size, views)
     # Image by image, each step finds the image in the processor's cache; for work as short as
     # that, a second thread costs more than it does.
-    out = torch.empty((*pictures.shape[:2], size, size))
+    out = torch.empty((*pictures.shape[:2], size, size), memory_format=layout)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -147,10 +153,16 @@ def _grid(theta: Tensor, size: int) -> Tensor:
     return both.movedim(1, -1)
 
 
+def take(pictures: Tensor, rows: Tensor) -> Tensor:
+    """pictures[rows] (B, C, H, W), channels last where they are: indexing is many times slower."""
+    return pictures.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
+
+
 def _flip(images: Tensor, draw: Draw, dims: tuple[int, ...]) -> Tensor:
-    """Flip the images (B, …) that are drawn, along `dims`."""
+    """Flip the images (B, C, H, W) that are drawn, along `dims`."""
     rows = draw.flip.nonzero()[:, 0].to(images.device)
-    return images.index_copy(0, rows, images.index_select(0, rows).flip(dims))
+    flipped = take(images, rows).flip(dims)
+    return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)
 
 
 def apply_geometry_to_views(views: Tensor, draw: Draw, size: int) -> Tensor:

@@ -14,6 +14,7 @@ from data.transforms import (
     augment,
     centre_crop,
     draw,
+    take,
     to_float,
 )
 from models.motion import flip as flip_motion
@@ -47,12 +48,12 @@ class Images:
 
         All streams of a sample get the same draw.
         """
-        size = self.settings.image_size
+        size, layout = self.settings.image_size, memory_layout(self.device)
         frames, views = self._stored(clips, slots)
         if frames is not None:
-            frames = augment(frames, made, size)
+            frames = augment(frames, made, size, layout)
         if views is not None:
-            views = augment(views, made, size, views=True)
+            views = augment(views, made, size, layout, views=True)
         motion = self._motion(clips)
         if motion is not None and made.flip.any():
             flipped = made.flip.to(motion.device).view(-1, 1, 1, 1)
@@ -88,7 +89,7 @@ class Images:
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             rows = rows[clips, slots].to(pictures.device)
-            return pictures.index_select(0, rows).to(self.device)
+            return take(pictures, rows).to(self.device)
 
         settings = self.settings
         frames = read(self.pictures, self.slots) if settings.reads_frames else None
