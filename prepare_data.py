@@ -13,7 +13,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from data.corpora import CLASSES, CORPORA, read_annotation
+from data.annotation import read_annotation
+from data.corpora import CLASSES, CORPORA
 from data.errors import run_script
 from data.frames import ClipFolders
 from data.index import (

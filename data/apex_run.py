@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from .annotation import read_annotation
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
-from .corpora import CORPORA, read_annotation
+from .corpora import CORPORA
 from .errors import UserError, warn
 from .files import write_whole
 from .frames import ClipFolders

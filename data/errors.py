@@ -1,5 +1,7 @@
 """What a user gets to see when something is wrong: one line and exit code 2."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable
 
@@ -26,6 +28,8 @@ def run_script(main: Callable, argv: list[str] | None = None) -> None:
     A UserError ends it with one line on stderr and exit code 2, Ctrl-C with exit code 130;
     anything else is a bug and raises. If main returns an int, that is the exit code.
     """
+    # A process that ends need not look for garbage: 0.15 s with torch's objects.
+    atexit.register(gc.freeze)
     try:
         if isinstance(main, dict):
             code = tyro.extras.subcommand_cli_from_dict(main, args=argv)

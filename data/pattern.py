@@ -10,7 +10,6 @@ A frame's value rests on thousands of pixels, so that noise in single frames ave
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 WIDTH = 96  # pixels of the ten cells' common region: the scale at which motion is looked at
 BLUR = 1.5  # sigma in those pixels; displacements up to about this stay linear
@@ -27,9 +26,16 @@ def pattern_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
     gram = change @ change.T
     guess = _rise_and_fall(gram)
     # The pattern is change.T @ guess; every frame's intensity is its change along the pattern.
-    intensity = gaussian_filter1d(gram @ guess, SMOOTH, mode="nearest")
+    intensity = _smooth(gram @ guess)
     curve = intensity - np.linspace(intensity[0], intensity[-1], len(intensity))
     return curve / max(np.abs(curve).max(), np.finfo(float).tiny)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    # cv2's filter: importing scipy.ndimage would take longer than spotting a clip's apex.
+    column, reach = values[:, None], 1 + 2 * round(4 * SMOOTH)
+    edges = cv2.BORDER_REPLICATE
+    return cv2.GaussianBlur(column, (1, reach), SMOOTH, borderType=edges)[:, 0]
 
 
 def _unexplained_change(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ from conftest import alive_in_group, start
 
 import smic_processing
 from data import apex_run
+from data.annotation import read_annotation
 from data.apex import ApexSettings
-from data.corpora import CORPORA, read_annotation
+from data.corpora import CORPORA
 from data.errors import run_script
 from data.frames import ClipFolders
 from data.index import read_index

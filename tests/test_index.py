@@ -15,7 +15,8 @@ from corpora import (
     write_annotation,
 )
 
-from data.corpora import CORPORA, read_annotation
+from data.annotation import read_annotation
+from data.corpora import CORPORA
 from data.errors import UserError
 from data.frames import ClipFolders, frame_number, list_frames, nearest_frame
 from data.index import COLUMNS, build_index, four_frames_path, read_index, smic_apexes
