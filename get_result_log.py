@@ -42,7 +42,7 @@ def main(
         print_groups(groups)
     print(f"wrote {', '.join(str(result / name) for name in tables)}")
     if html:
-        path = write_page(result, log, summary, expected, thumbnails)
+        path = write_page(result, log, summary, groups, expected, thumbnails)
         print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 

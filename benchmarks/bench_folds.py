@@ -35,18 +35,16 @@ def main(root: Path = Path("demo"), epochs: int = 15, ways: tuple[str, ...] = ("
         epochs: epochs a fold.
         ways: a number of workers, or ray.
     """
-    environment = {n: value for n, value in os.environ.items() if n != "OMP_NUM_THREADS"}
     load = os.getloadavg()[0]
     rows, records = [], []
     with tempfile.TemporaryDirectory() as result:
         for way in ways:
             how = ("--launcher", "ray") if way == "ray" else ("--workers", way)
-            command = [
-                sys.executable, str(ROOT / "train_me_loso.py"), "--root", str(root), "--index",
-                str(root / "index/smic_apex.csv"), *DEMO, "--epochs", str(epochs), "--experiment",
-                f"way_{way}", "--result", result, *how,
-            ]  # fmt: skip
-            seconds, memory = _run(command, environment)
+            arguments = (
+                "--root", str(root), "--index", str(root / "index/smic_apex.csv"), *DEMO,
+                "--epochs", str(epochs), "--experiment", f"way_{way}", "--result", result, *how,
+            )  # fmt: skip
+            seconds, memory = run_timed("train_me_loso.py", *arguments)
             records.append(_records(Path(result) / f"way_{way}"))
             rows.append((way, seconds, memory, records[-1] == records[0]))
     table = Table("workers", "seconds", "times as fast", "memory, GiB", "same records")
@@ -61,15 +59,24 @@ def main(root: Path = Path("demo"), epochs: int = 15, ways: tuple[str, ...] = ("
     )
 
 
-def _run(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
-    """Wall seconds and peak bytes of a command and what it starts."""
+def run_timed(script: str, *arguments: str) -> tuple[float, int]:
+    """Wall seconds and peak bytes (PSS) of one of our scripts and the processes it starts.
+
+    It may use all cores, whatever OMP_NUM_THREADS says here; what it prints is thrown away.
+    """
+    environment = {n: value for n, value in os.environ.items() if n != "OMP_NUM_THREADS"}
     start, peak = time.monotonic(), 0
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / script), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
     while process.poll() is None:
         peak = max(peak, sum(map(_share, _tree(process.pid))))
         time.sleep(0.5)
     if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit code {process.returncode}")
+        sys.exit(f"{script} {' '.join(arguments)}: exit code {process.returncode}")
     return time.monotonic() - start, peak
 
 

@@ -61,7 +61,7 @@ def draw_demo(
     missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
     if missing:
         load_head()  # built once, before workers ask for it
-        _draw_all(out, seed, missing, workers)
+        draw_clips(out, seed, missing, workers)
     tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
     if not all(path.is_file() for path in tables):
         write_tables(out, clips)
@@ -92,7 +92,8 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
         part.write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def _draw_all(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
+def draw_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
+    """Draw clips below `out`, with a progress bar; see draw_demo."""
     with progress_bar("drawing the demo set, clips", len(clips)) as bar:
         if workers == 1 or len(clips) == 1:
             with fixed_threads(1):

@@ -42,7 +42,7 @@ def uf1_by_epoch(labels: np.ndarray, predictions: np.ndarray, classes: int) -> n
 def bootstrap(
     labels: np.ndarray, predictions: np.ndarray, subjects: np.ndarray, classes: int, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95% intervals of UF1 and UAR: subjects (N,) are drawn with replacement, 2000 times."""
+    """95% intervals of the scores: subjects (N,) are drawn with replacement, 2000 times."""
     every = list(range(classes))
     names, group = np.unique(subjects, return_inverse=True)
     counts = np.stack(
@@ -61,4 +61,5 @@ def bootstrap(
     return {
         "uf1": tuple(np.percentile(f1.mean(1), [2.5, 97.5])),
         "uar": tuple(np.percentile(recall.mean(1), [2.5, 97.5])),
+        "accuracy": tuple(np.percentile(hits.sum(1) / clips.sum(1), [2.5, 97.5])),
     }

@@ -26,6 +26,8 @@ SUMMARY_COLUMNS = [
     "uf1_high",
     "uar_low",
     "uar_high",
+    "accuracy_low",
+    "accuracy_high",
 ]
 BEST_NOTE = "best: each fold's epoch is chosen on its test subject; optimistic, for comparison only"
 

@@ -21,6 +21,7 @@ def page_content(
     result: Path,
     log: pd.DataFrame,
     summary: pd.DataFrame,
+    groups: pd.DataFrame,
     expected: dict[str, int],
     thumbnails: bool = False,
 ) -> dict:
@@ -33,6 +34,7 @@ def page_content(
     return {
         "note": BEST_NOTE,
         "summary": _plain(summary.to_dict("list")),
+        "groups": _plain(groups.to_dict("list")),
         "experiments": experiments,
         "pictures": [
             {"title": p.title, "src": p.uri, "width": p.width, "height": p.height} for p in pictures

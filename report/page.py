@@ -20,14 +20,15 @@ def write_page(
     result: Path,
     log: pd.DataFrame,
     summary: pd.DataFrame,
+    groups: pd.DataFrame,
     expected: dict[str, int],
     thumbnails: bool = False,
 ) -> Path:
-    """Write result/index.html from the records below `result`, their log and summary.
+    """Write result/index.html from the records below `result`, their log, summary and groups.
 
     Faces are on it only where they are of the demo set, or with `thumbnails`. Returns its path.
     """
-    content = page_content(result, log, summary, expected, thumbnails)
+    content = page_content(result, log, summary, groups, expected, thumbnails)
     path = result / "index.html"
     with write_whole(path) as part:
         part.write_text(render(content), encoding="utf-8")

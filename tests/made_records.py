@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loso.groups import summarise_groups
 from loso.results import collect, summarise
 from report.page import write_page
 
@@ -86,7 +87,8 @@ def mark_as_demo(root: Path) -> None:
 def make_page(result: Path, thumbnails: bool = False) -> Path:
     """The page of a result folder, as get_result_log.py makes it."""
     log, classes, expected = collect(result)
-    return write_page(result, log, summarise(log, classes), expected, thumbnails)
+    summary, groups = summarise(log, classes), summarise_groups(log, classes)
+    return write_page(result, log, summary, groups, expected, thumbnails)
 
 
 def content_of(page: Path) -> dict:

@@ -39,6 +39,8 @@ def test_the_page_says_what_the_tables_say(tmp_path):
     content = content_of(tmp_path / "index.html")
     summary = pd.read_csv(tmp_path / "summary.csv")
     pd.testing.assert_frame_equal(pd.DataFrame(content["summary"]), summary)
+    groups = pd.read_csv(tmp_path / "groups.csv")
+    pd.testing.assert_frame_equal(pd.DataFrame(content["groups"]), groups)
     log = pd.read_csv(tmp_path / "result_log.csv", dtype={"subject": str})
     rows = []
     for experiment in content["experiments"]:

@@ -113,6 +113,22 @@ def test_best_is_marked_and_partial_runs_are_said(visit, site):
     assert "3 of 4" in row.first.inner_text()
 
 
+def test_accuracy_has_its_interval(visit, site):
+    tab = visit(site, "composite")
+    row = tab.locator("#compare tbody tr", has_text="composite").first
+    assert re.fullmatch(r"0\.\d{3} 0\.\d\d–\d\.\d\d", row.locator("td").nth(5).inner_text())
+
+
+def test_wearers_of_glasses_stand_beside_the_rest(visit, site, tmp_path):
+    tab = visit(site, "composite")
+    mine = tab.locator("#groups tbody tr", has_text="composite")
+    assert sorted(row.split()[1] for row in mine.all_inner_texts()) == ["with", "without"]
+    tab.locator("#groups select").select_option("with glasses")
+    assert set(column(tab, "By glasses of the held-out subject", 1)) == {"with glasses"}
+    write_run(tmp_path, "wearers", ["smic_01", "smic_04"])
+    assert visit(make_page(tmp_path)).locator("#groups table").count() == 0
+
+
 def test_tables_sort_by_mouse_and_keyboard(visit, site):
     tab = visit(site, "composite")
     assert "1 of" not in column(tab, "Scores of every experiment", 0)

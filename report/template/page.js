@@ -4,20 +4,21 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const picker = document.getElementById("experiment");
 const dialog = document.getElementById("clip");
 
-// One row an experiment and dataset, with its scores under both protocols.
-function scoreRows() {
-  const table = data.summary;
+// A table's lines with their scores under both protocols: one row an experiment and a dataset or group.
+function scoreRows(table, by) {
   const rows = new Map();
   table.experiment.forEach((experiment, i) => {
-    const key = JSON.stringify([experiment, table.data[i]]);
-    if (!rows.has(key)) rows.set(key, { experiment, data: table.data[i] });
+    const key = JSON.stringify([experiment, table[by][i]]);
+    if (!rows.has(key)) rows.set(key, { experiment, [by]: table[by][i] });
     rows.get(key)[table.protocol[i]] = Object.fromEntries(Object.keys(table).map((name) => [name, table[name][i]]));
   });
   return [...rows.values()];
 }
 
-const scores = scoreRows();
+const scores = scoreRows(data.summary, "data");
+const groups = scoreRows(data.groups, "group");
 const byName = new Map(data.experiments.map((experiment) => [experiment.name, experiment]));
+const GROUPS = { glasses: "with glasses", "no glasses": "without" };
 const address = (name) => `#${new URLSearchParams({ experiment: name })}`;
 const datasetsOf = (row) => Object.keys(byName.get(row.experiment).confusion).slice(1); // the first is full
 const shown = (row) => (datasetsOf(row).length > 1 ? row.data : datasetsOf(row)[0]);
@@ -32,11 +33,11 @@ function withInterval(score, name) {
 const scoreColumns = [
   { label: "UF1 last", numeric: true, kind: "headline", value: (r) => r.last.uf1, show: (r) => withInterval(r.last, "uf1") },
   { label: "UAR last", numeric: true, value: (r) => r.last.uar, show: (r) => withInterval(r.last, "uar") },
-  { label: "accuracy last", numeric: true, value: (r) => r.last.accuracy, show: (r) => number(r.last.accuracy) },
+  { label: "accuracy last", numeric: true, value: (r) => r.last.accuracy, show: (r) => withInterval(r.last, "accuracy") },
   { label: "UF1, 95%", numeric: true, kind: "drawn", value: (r) => r.last.uf1_low, show: (r) => intervals(r.last, r.best) },
   { label: "UF1 best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uf1, show: (r) => withInterval(r.best, "uf1") },
   { label: "UAR best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uar, show: (r) => withInterval(r.best, "uar") },
-  { label: "accuracy best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => number(r.best.accuracy) },
+  { label: "accuracy best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => withInterval(r.best, "accuracy") },
   {
     label: "†\u00a0adds", numeric: true, kind: "best", value: (r) => r.best.uf1 - r.last.uf1,
     show: (r) => (r.best.uf1 < r.last.uf1 ? "" : "+") + number(r.best.uf1 - r.last.uf1),
@@ -54,6 +55,11 @@ const sizeColumns = [
   { label: "subjects", numeric: true, value: (r) => r.last.subjects, show: subjects },
 ];
 
+const experimentColumn = {
+  label: "experiment", value: (r) => r.experiment,
+  show: (r) => el("a", { href: address(r.experiment) }, ...breakable(r.experiment)),
+};
+
 function showCompare() {
   const rows = scores.filter((row) => row.data === "full" || datasetsOf(row).length > 1);
   const datasets = [...new Set(data.summary.data)].filter((name) => name !== "full").sort();
@@ -62,18 +68,26 @@ function showCompare() {
     ...datasets.map((name) => [name, (row) => shown(row) === name]),
     ["every row", () => true],
   ];
-  const name = {
-    label: "experiment", value: (r) => r.experiment,
-    show: (r) => el("a", { href: address(r.experiment) }, ...breakable(r.experiment)),
-  };
   const table = sortableTable({
     caption: "Scores of every experiment, with 95% intervals (bootstrap over subjects)", noun: "row", rows,
-    columns: [name, { label: "data", value: shown }, ...sizeColumns, ...scoreColumns],
+    columns: [experimentColumn, { label: "data", value: shown }, ...sizeColumns, ...scoreColumns],
     text: (r) => `${r.experiment} ${r.data}`,
     filters: datasets.length > 1 ? [{ label: "Data", options }] : [],
     sort: [4, -1],
   });
   document.getElementById("compare").replaceChildren(table.element);
+}
+
+// Held-out subjects with glasses beside the rest, where there are both.
+function showGroups() {
+  if (new Set(data.groups.group).size < 2) return;
+  const table = sortableTable({
+    caption: "By glasses of the held-out subject; a network trained on one group stands in that alone", noun: "row", rows: groups,
+    columns: [experimentColumn, { label: "subjects are", value: (r) => GROUPS[r.group] }, ...sizeColumns, ...scoreColumns],
+    text: (r) => `${r.experiment} ${GROUPS[r.group]}`,
+    filters: [{ label: "Subjects", options: [["all", () => true], ...Object.entries(GROUPS).map(([group, name]) => [name, (r) => r.group === group])] }],
+  });
+  document.getElementById("groups").replaceChildren(el("h3", {}, "With glasses and without"), table.element);
 }
 
 function showExperiment(experiment) {
@@ -306,4 +320,5 @@ picker.addEventListener("change", () => {
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
 window.addEventListener("hashchange", route);
 showCompare();
+showGroups();
 route();
