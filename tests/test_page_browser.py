@@ -116,7 +116,7 @@ def test_best_is_marked_and_partial_runs_are_said(visit, site):
 def test_accuracy_has_its_interval(visit, site):
     tab = visit(site, "composite")
     row = tab.locator("#compare tbody tr", has_text="composite").first
-    assert re.fullmatch(r"0\.\d{3} 0\.\d\d–\d\.\d\d", row.locator("td").nth(5).inner_text())
+    assert re.fullmatch(r"0\.\d{3}\s0\.\d\d–\d\.\d\d", row.locator("td").nth(5).inner_text())
 
 
 def test_wearers_of_glasses_stand_beside_the_rest(visit, site, tmp_path):
