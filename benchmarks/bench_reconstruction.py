@@ -4,6 +4,7 @@ python -m benchmarks.bench_reconstruction --demo DEMO_FOLDER
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from data.frames import read_image
 from data.index import read_index
 from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, AnnyBackend
+from deca.geometry import vertex_normals
 from deca.reconstruct import read_face
 from deca.reconstruction import Face, Reconstruction
 from deca.views import SIZE, draw_views
@@ -52,7 +54,8 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     torch.set_num_threads(threads)
     backend, finder = AnnyBackend(), load_landmark_finder("dlib")
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
-    group = {(r.data, r.subject, r.clip): r.group for r in truth.itertuples()}
+    truth = truth.set_index(["data", "subject", "clip"])
+    group = truth["group"].to_dict()
     paths = [demo / "index" / f"{corpus}_apex.csv" for corpus in ("smic", "casme2", "samm")]
     rows = [row for path in paths for row in _rows(path)]
     rows = rows[:: max(1, len(rows) // clips)] if clips else rows
@@ -83,7 +86,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     print(f"fit on the astronaut: {_misfit(head):.2%}")
     _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
     _actions([group[row["data"], row["subject"], row["clip"]] for row in rows], heads)
-    _expressions(demo, rows, faces, group, backend, finder)
+    _expressions(demo, rows, faces, truth, backend, finder)
     _glasses(demo, rows, faces, backend, finder)
 
 
@@ -138,28 +141,52 @@ def expression_change(
     return float(off[acting].mean()), float(off[face & ~acting].mean())
 
 
-def _expressions(demo, rows, faces, group, backend, finder, count=60) -> None:
-    """Apex against onset, each read from its own frame; the two share their identity."""
+def _with_actions(
+    backend: AnnyBackend, head: Reconstruction, strengths: dict[str, float]
+) -> Reconstruction:
+    """A head whose face does these actions and nothing else."""
+    count = len(backend.head.phenotypes)
+    shape = torch.from_numpy(head.codes["shape"])[None]
+    neutral = backend.head.neutral(shape[:, :count], shape[:, count:])
+    frontal = backend.head.move(neutral, backend.head.action_vector(strengths)[None])
+    normals = vertex_normals(frontal, backend.topology.faces)
+    return replace(head, frontal=frontal[0], normals=normals[0])
+
+
+def _expressions(demo, rows, faces, truth, backend, finder, count=60) -> None:
+    """Apex against onset, each read from its own frame; the two share their identity.
+
+    Beside it what there is to see: the same heads, doing exactly what the clip was drawn with.
+    """
+    drawn = [truth.loc[row["data"], row["subject"], row["clip"]] for row in rows]
     chosen = [
-        (row, face, group[row["data"], row["subject"], row["clip"]])
-        for row, face in zip(rows, faces, strict=True)
-        if group[row["data"], row["subject"], row["clip"]] in GROUPS
+        (row, face, clip)
+        for row, face, clip in zip(rows, faces, drawn, strict=True)
+        if clip["group"] in GROUPS
     ]
     chosen = chosen[:: max(1, len(chosen) // count)]
-    pairs, groups = [], []
-    for row, face, name in chosen:
+    pairs, clips = [], []
+    for row, face, clip in chosen:
         path = demo / row["onset_frame_path"]
         onset = read_face(path, finder, face.subject, onset=path)
         if onset.landmarks is not None:
             pairs += [face, onset]
-            groups.append(name)
+            clips.append(clip)
     heads = backend.reconstruct(pairs)
-    changes = [
-        expression_change(backend, *two)
-        for two in zip(heads[::2], heads[1::2], groups, strict=True)
-    ]
-    table = pd.DataFrame(changes, columns=["acting cells", "rest of the face"])
+    actions = [name for name in truth if name in backend.head.actions]
+    changes = []
+    for apex, onset, clip in zip(heads[::2], heads[1::2], clips, strict=True):
+        exact = [
+            _with_actions(backend, apex, strengths) for strengths in (clip[actions].to_dict(), {})
+        ]
+        changes.append((
+            *expression_change(backend, apex, onset, clip["group"]),
+            expression_change(backend, *exact, clip["group"])[0],
+        ))  # fmt: skip
+    columns = ["acting cells", "rest of the face", "acting cells, as drawn"]
+    table = pd.DataFrame(changes, columns=columns)
     table["clips more in acting cells"] = table.iloc[:, 0] > table.iloc[:, 1]
+    groups = [clip["group"] for clip in clips]
     table.insert(0, "group", groups)
     table = pd.concat([table, table.assign(group="all")]).groupby("group").agg("mean").round(2)
     print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)\n{table}")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torchvision.transforms.v2.functional as v2
 from conftest import ROOT
 from torchvision.transforms import InterpolationMode
 
+from benchmarks.bench_composite import composite_clips
 from benchmarks.plain import make_optimiser, plain_network, step
 from data.errors import UserError
 from data.index import read_index
@@ -161,3 +163,12 @@ def test_the_speed_table_needs_the_demo_set(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path}: no demo set with views; `make bench` draws them\n"
+
+
+def test_the_composite_that_is_timed_is_as_large_as_the_real_one():
+    clips = composite_clips()
+    counts = Counter((clip.data, clip.label) for clip in clips)
+    assert sum(counts.values()) == 442 == len({clip.folder for clip in clips})
+    assert [counts["samm", label] for label in range(3)] == [92, 26, 15]  # spec: datasets.md
+    per_subject = Counter((clip.data, clip.subject) for clip in clips)
+    assert len(per_subject) == 68 and min(per_subject.values()) >= 4
