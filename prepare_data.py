@@ -119,7 +119,8 @@ def motion(
         domains: the generator settings to learn from, or those that models are chosen on.
         workers: processes that draw; the maps do not depend on it.
     """
-    from data.drawn_motion import HELD_OUT, TRAINING, draw_motion, write_motion
+    from data.drawn_motion import draw_motion, write_motion
+    from data.motion_domains import HELD_OUT, TRAINING
 
     started = time.monotonic()
     chosen = TRAINING if domains == "training" else HELD_OUT

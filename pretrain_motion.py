@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.drawn_motion import HELD_OUT, TRAINING, VERSION, DrawnMotion, draw_motion
+from data.drawn_motion import VERSION, DrawnMotion, draw_motion
 from data.errors import UserError, run_script
 from data.files import write_whole
+from data.motion_domains import HELD_OUT, TRAINING
 from loso.metrics import scores
 from loso.motion import DRAWN_WEIGHTS
 from models.motion import UNITS, MotionNet, build_motion, standardise, vary

@@ -15,7 +15,8 @@ import pandas as pd
 import tyro
 
 from data.corpora import CORPORA
-from data.drawn_motion import HELD_OUT, draw_motion
+from data.drawn_motion import draw_motion
+from data.motion_domains import HELD_OUT
 
 CLIPS = 442
 SUBJECTS = {"smic": 16, "casme2": 24, "samm": 28}

@@ -11,11 +11,12 @@ from data.demo_figure import build_figure
 from data.demo_picture import draw
 from data.demo_plan import generator, sample_person, sample_setting
 from data.drawn_actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of
-from data.drawn_motion import BLOCK, DOMAINS, HELD_OUT, PLAIN, TRAINING, draw_motion
+from data.drawn_motion import BLOCK, draw_motion
 from data.errors import UserError
 from data.head import load_head
 from data.landmarks import load_landmark_finder
 from data.motion import clip_motion, flow_to_maps
+from data.motion_domains import DOMAINS, HELD_OUT, PLAIN, TRAINING
 from models.motion import UNITS as NETWORK_UNITS
 
 CALM = Acting(one_sided=0, blink=0, gaze=0, stray=0, strength=(0.5, 0.5), at_apex=(1, 1))

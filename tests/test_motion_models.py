@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from test_motion import moved
 
-from data.drawn_motion import HELD_OUT, TRAINING, draw_motion
+from data.drawn_motion import draw_motion
 from data.errors import UserError
 from data.landmarks import load_landmark_finder
+from data.motion_domains import HELD_OUT, TRAINING
 from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (

@@ -9,8 +9,9 @@ import torch
 from conftest import run
 from safetensors.torch import load_file, save_file
 
-from data.drawn_motion import HELD_OUT, draw_motion
+from data.drawn_motion import draw_motion
 from data.errors import UserError
+from data.motion_domains import HELD_OUT
 from loso.experiment import run_experiment
 from loso.motion import DRAWN_WEIGHTS, build_start, load_drawn, read_start
 from loso.records import read_records, record_labels, record_predictions
