@@ -91,8 +91,17 @@ def _experiment(
             }
             for i, record in enumerate(history.records)
         ],
+        "attention": _attention(folder / "attention.csv"),
         "clips": clips,
     }
+
+
+def _attention(path: Path) -> list[dict]:
+    """What `visualize.py cam` measured, the mean of an experiment's clips: one entry a stream."""
+    if not path.is_file():
+        return []
+    table = pd.read_csv(path).groupby("stream")[["heat_in_cells", "cells_of_face"]].mean()
+    return _plain(table.dropna().reset_index().to_dict("records"))
 
 
 def _clips(history: History) -> dict[str, list]:

@@ -87,6 +87,16 @@ def test_missing_folds_and_settings_are_on_it(tmp_path):
     assert "/home/someone" not in page.read_text()
 
 
+def test_where_the_heat_lies_is_on_it(tmp_path):
+    folder = write_run(tmp_path, "e", ["smic_01"])
+    rows = [("frame", 0.4, 0.3), ("frame", 0.6, 0.3), ("motion", np.nan, np.nan)]
+    table = pd.DataFrame(rows, columns=["stream", "heat_in_cells", "cells_of_face"])
+    table.to_csv(folder / "attention.csv", index=False)
+    (experiment,) = content_of(make_page(tmp_path))["experiments"]
+    expected = {"stream": "frame", "heat_in_cells": 0.5, "cells_of_face": 0.3}
+    assert experiment["attention"] == [expected]
+
+
 def test_nothing_trained_is_null(tmp_path):
     write_run(tmp_path, "zero_shot", SUBJECTS, epochs=1, trained=False)
     (experiment,) = content_of(make_page(tmp_path))["experiments"]

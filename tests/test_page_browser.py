@@ -47,7 +47,9 @@ def site(tmp_path_factory, tiny):
     settings["index"] = str(root / "index/smic_apex.csv")
     write_run(result, "demo_smic", ["smic_01"], names=names, settings=settings)
     write_frame(result / "demo_smic/cam/smic_01_s01_ne_00.png")
-    write_run(result, "composite", SUBJECTS, clips=9, seed=1)
+    folder = write_run(result, "composite", SUBJECTS, clips=9, seed=1)
+    heat = "stream,heat_in_cells,cells_of_face\nviews,0.41,0.3\n"
+    (folder / "attention.csv").write_text(heat)
     write_run(result, "casme2_5", ["casme2_sub01", "casme2_sub02"], classes=FIVE, clips=10)
     write_run(result, "evil", ["smic_01"], names=[EVIL, CLOSING, "ok"])
     write_run(result, "partial", SUBJECTS, missing=("smic_02",), seed=2)
@@ -117,6 +119,11 @@ def test_accuracy_has_its_interval(visit, site):
     tab = visit(site, "composite")
     row = tab.locator("#compare tbody tr", has_text="composite").first
     assert re.fullmatch(r"0\.\d{3}\s0\.\d\d–\d\.\d\d", row.locator("td").nth(5).inner_text())
+
+
+def test_where_the_heat_lies_is_said(visit, site):
+    facts = visit(site, "composite").locator(".facts").inner_text()
+    assert "41% of the heat on the face (views) in the ten cells, 30% of it" in facts
 
 
 def test_wearers_of_glasses_stand_beside_the_rest(visit, site, tmp_path):

@@ -92,7 +92,7 @@ function showGroups() {
 
 function showExperiment(experiment) {
   picker.value = experiment.name;
-  const { made, curves } = experiment;
+  const { made, curves, attention } = experiment;
   const [full] = scores.filter((row) => row.experiment === experiment.name && row.data === "full");
   const parts = Object.keys(experiment.confusion).slice(1);
   const facts = [
@@ -100,6 +100,7 @@ function showExperiment(experiment) {
     `classes: ${experiment.classes.join(", ")}`,
     `${curves.epochs.length} epoch${curves.epochs.length === 1 ? "" : "s"}`,
     `${Math.round(made.seconds)} s of training${made.device ? ` on ${made.device}` : ""}`,
+    ...attention.map((a) => `${percent(a.heat_in_cells)} of the heat on the face (${a.stream}) in the ten cells, ${percent(a.cells_of_face)} of it`),
     ...(made.commit ? [`commit ${made.commit.slice(0, 10)}${made.commit.endsWith("+") ? ", changed since" : ""}`] : []),
   ];
   const missing = experiment.missing.length
