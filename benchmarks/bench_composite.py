@@ -43,7 +43,9 @@ def main(
         workers: that draw, and that train folds.
     """
     clips = composite_clips()
-    draw_clips(out, 0, [clip for clip in clips if not (out / clip.folder).is_dir()], workers)
+    missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
+    if missing:
+        draw_clips(out, 0, missing, workers)
     index, four_frames, skipped = build_index(pd.DataFrame(map(_row, clips)), ClipFolders(out))
     assert not skipped
     path = index_path(out, "composite")
@@ -51,7 +53,7 @@ def main(
     load = os.getloadavg()[0]
     name = f"composite_{precision}_{epochs}"
     seconds, memory = run_timed(
-        "train_me_loso_composite_dual_3d.py", "--streams", "2d", "--root", str(out),
+        "train_me_loso.py", "--dataset", "composite", "--root", str(out),
         "--index", str(path), *DEMO, "--epochs", str(epochs), "--precision", precision,
         "--experiment", name, "--result", str(out / "result"), "--workers", str(workers),
         "--overwrite",

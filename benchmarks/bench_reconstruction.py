@@ -15,7 +15,6 @@ import torch
 from data.cells import cells_mask, hull_mask
 from data.demo_plan import bare_frame
 from data.errors import run_script
-from data.frames import read_image
 from data.index import read_index
 from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, AnnyBackend
@@ -192,23 +191,31 @@ def _expressions(demo, rows, faces, truth, backend, finder, count=60) -> None:
     print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)\n{table}")
 
 
-def _glasses(demo, rows, faces, backend, finder, count=30) -> None:
-    pairs = []
+def _glasses(demo, rows, faces, backend, finder) -> None:
+    """The same frames drawn with glasses and without, each set reconstructed as scripts do it.
+
+    That is with one identity a subject; and once more frame by frame, each with its own.
+    """
+    worn, bare = [], []
     for row, face in zip(rows, faces, strict=True):
-        path = bare_frame(demo, row["data"], row["subject"], row["clip"], row["apex_frame"])
-        if path.exists():
-            pairs.append((face, path))
-    differences = []
-    for face, path in pairs[:: max(1, len(pairs) // count)]:
-        image = read_image(path)
-        bare = Face(image, finder(image))
-        if bare.landmarks is not None:
-            heads = backend.reconstruct([Face(face.image, face.landmarks), bare])
-            views = [draw_views(head).astype(float) for head in heads]
-            differences.append(np.abs(views[0] - views[1]).mean() / 255)
-    if differences:
+        paths = [
+            bare_frame(demo, row["data"], row["subject"], row["clip"], row[f"{moment}_frame"])
+            for moment in ("apex", "onset")
+        ]
+        if all(path.exists() for path in paths):
+            without = read_face(paths[0], finder, row["data_sub"], paths[1])
+            if without.landmarks is not None:
+                worn.append(replace(face, subject=row["data_sub"]))
+                bare.append(without)
+    for how, subject in (("subject by subject", {}), ("frame by frame", {"subject": ""})):
+        pairs = [
+            backend.reconstruct([replace(face, **subject) for face in group])
+            for group in (worn, bare)
+        ]
+        views = ([draw_views(head).astype(float) for head in heads] for heads in zip(*pairs))
+        differences = [np.abs(one - other).mean() / 255 for one, other in views]
         mean, worst = np.mean(differences), np.max(differences)
-        print(f"glasses: views differ by {mean:.2%}, worst {worst:.2%} ({len(differences)} frames)")
+        print(f"glasses, {how}: views differ by {mean:.2%}, worst {worst:.2%} ({len(worn)} frames)")
 
 
 if __name__ == "__main__":
