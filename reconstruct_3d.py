@@ -8,13 +8,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from data.errors import UserError, run_script
 from data.landmarks import FinderName, choose_finder
-from data.views import claim_views
-from deca.reconstruct import BackendName, Extras, read_face, write_head
-from deca.reconstruct_index import Engine, reconstruct_index
+from data.views import BackendName, claim_views
 
 
 def main(
@@ -54,6 +50,12 @@ def main(
         raise UserError("give --index and --root, or --image for one image")
     if image is not None and out.exists():
         raise UserError(f"{out}: is there already; --out names a new folder for --image")
+    # Here, so that --help and wrong flags need no seconds of imports.
+    import torch
+
+    from deca.reconstruct import Extras, read_face, write_head
+    from deca.reconstruct_index import Engine, reconstruct_index
+
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")

@@ -1,6 +1,6 @@
 """DSNCA on the MEGC 2019 composite: apex frames and 3D views, leave one subject out."""
 
-from loso.experiment import experiment_script
+from loso.script import experiment_script
 from loso.settings import Settings
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """MECapsuleNet on SAMM's apex frames, leave one subject out."""
 
-from loso.experiment import experiment_script
+from loso.script import experiment_script
 from loso.settings import Settings
 
 if __name__ == "__main__":

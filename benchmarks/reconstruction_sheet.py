@@ -17,9 +17,9 @@ from data.errors import UserError, run_script
 from data.files import write_whole
 from data.index import read_index
 from data.landmarks import LandmarkFinder, load_landmark_finder
-from data.views import SIZE, YAWS
+from data.views import SIZE, YAWS, BackendName
 from deca.panel import CAPTION, caption, panel, side_by_side
-from deca.reconstruct import BackendName, load_backend, read_face
+from deca.reconstruct import load_backend, read_face
 from deca.reconstruction import Face, Reconstruction
 from deca.views import draw_views
 

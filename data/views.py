@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from .errors import UserError
 from .files import write_whole
@@ -12,6 +13,8 @@ YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right
 SIZE = 224  # pixels a side
 FORMAT = 1
 _RECORD = "views.json"
+
+BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
 
 
 def view_names() -> list[str]:

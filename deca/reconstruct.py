@@ -14,7 +14,7 @@ from PIL import Image
 from data.errors import UserError, warn
 from data.frames import read_image
 from data.landmarks import LandmarkFinder
-from data.views import view_names
+from data.views import BackendName, view_names
 
 from .anny_backend import AnnyBackend
 from .assets import assets_complete, load_assets
@@ -25,7 +25,6 @@ from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
 from .views import draw_frontal, draw_views
 
-BackendName = Literal["auto", "deca", "anny"]
 LARGEST = 2048  # pixels: greater images are reduced before anything else
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
 

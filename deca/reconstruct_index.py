@@ -19,10 +19,10 @@ from data.errors import UserError, warn
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName, LandmarkFinder, load_landmark_finder
 from data.progress import progress_bar
-from data.views import claim_views, view_folder
+from data.views import BackendName, claim_views, view_folder
 from data.workers import fixed_threads, worker_pool
 
-from .reconstruct import BackendName, Extras, load_backend, missing_files, read_face, write_head
+from .reconstruct import Extras, load_backend, missing_files, read_face, write_head
 from .reconstruction import Backend, Face
 
 

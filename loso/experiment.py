@@ -3,9 +3,7 @@
 from contextlib import closing
 
 import torch
-import tyro
 
-from data.errors import run_script
 from data.files import write_whole
 
 from .claim import claim_folder
@@ -16,16 +14,6 @@ from .progress import RunProgress
 from .records import pooled_uf1, read_records, record_path, write_json
 from .saved import check_start, weights_path
 from .settings import Settings, resolve_device
-
-
-def experiment_script(defaults: Settings, description: str) -> None:
-    """The command line of a training script: the settings, with the script's own defaults."""
-
-    def main(settings: tyro.conf.OmitArgPrefixes[Settings] = defaults) -> None:
-        run_experiment(settings)
-
-    main.__doc__ = description
-    run_script(main)
 
 
 def run_experiment(settings: Settings) -> None:

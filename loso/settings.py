@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import tyro
 
 from data.errors import UserError
 from data.index import index_path
 from data.motion import MOTION_SIZE
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -254,8 +256,10 @@ def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str 
     return next((name for name in names if one[name] != other[name]), None)
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str) -> "torch.device":
     """The device that `name` means here; UserError if there is none such."""
+    import torch  # here: a command line is read without it
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
