@@ -188,7 +188,8 @@ def _expressions(demo, rows, faces, truth, backend, finder, count=60) -> None:
     groups = [clip["group"] for clip in clips]
     table.insert(0, "group", groups)
     table = pd.concat([table, table.assign(group="all")]).groupby("group").agg("mean").round(2)
-    print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)\n{table}")
+    print(f"views at apex minus onset, grey levels of 255 ({len(groups)} clips)")
+    print(table.to_string())
 
 
 def _glasses(demo, rows, faces, backend, finder) -> None:
