@@ -64,7 +64,7 @@ $(READY): requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found: install Python 3.11, or name it with make PYTHON=..."; exit 2; }
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --requirement requirements.txt
-	@$(PY) -c "import cv2" 2>/dev/null || { echo "opencv-python finds no libGL here: taking opencv-python-headless, the same build without windows"; \
+	@$(PY) -c "import cv2" 2>/dev/null || { echo "opencv-python finds no libGL here: taking opencv-python-headless, the same release without windows"; \
 	  $(PY) -m pip uninstall --quiet --yes opencv-python && $(PY) -m pip install --quiet opencv-python-headless; }
 	touch $@
 
