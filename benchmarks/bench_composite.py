@@ -43,9 +43,7 @@ def main(
         workers: that draw, and that train folds.
     """
     clips = composite_clips()
-    missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
-    if missing:
-        draw_clips(out, 0, missing, workers)
+    draw_clips(out, 0, clips, workers)
     index, four_frames, skipped = build_index(pd.DataFrame(map(_row, clips)), ClipFolders(out))
     assert not skipped
     path = index_path(out, "composite")

@@ -58,10 +58,7 @@ def draw_demo(
     sizes = sizes or FULL_SIZE
     _claim(out, seed, sizes)
     clips = plan(seed, sizes)
-    missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
-    if missing:
-        load_head()  # built once, before workers ask for it
-        draw_clips(out, seed, missing, workers)
+    draw_clips(out, seed, clips, workers)
     tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
     if not all(path.is_file() for path in tables):
         write_tables(out, clips)
@@ -93,16 +90,21 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
 
 
 def draw_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
-    """Draw clips below `out`, with a progress bar; see draw_demo."""
-    with progress_bar("drawing the demo set, clips", len(clips)) as bar:
-        if workers == 1 or len(clips) == 1:
+    """Draw those of `clips` that are not below `out`, with a progress bar; see draw_demo."""
+    missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
+    if not missing:
+        return
+    load_head()  # built once, before workers ask for it
+    with progress_bar("drawing the demo set, clips", len(missing)) as bar:
+        if workers == 1 or len(missing) == 1:
             with fixed_threads(1):
-                for clip in clips:
+                for clip in missing:
                     draw_clip(out, seed, clip)
                     bar.advance()
             return
-        with worker_pool(min(workers, len(clips)), torch.set_num_threads, 1) as pool:
-            for done in as_completed([pool.submit(draw_clip, out, seed, clip) for clip in clips]):
+        with worker_pool(min(workers, len(missing)), torch.set_num_threads, 1) as pool:
+            jobs = [pool.submit(draw_clip, out, seed, clip) for clip in missing]
+            for done in as_completed(jobs):
                 done.result()
                 bar.advance()
 

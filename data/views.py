@@ -1,9 +1,11 @@
 """Where the 3D views of a frame lie: <root>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from .errors import UserError
 from .files import write_whole
@@ -14,6 +16,8 @@ SIZE = 224  # pixels a side
 FORMAT = 1
 _RECORD = "views.json"
 
+# (apex, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures (H, W, 3) RGB
+MakeViews = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
 
 

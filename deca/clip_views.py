@@ -1,20 +1,17 @@
 """The 13 views of one picture, for what reads them at once instead of from an index's folders."""
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from data.landmarks import LandmarkFinder
-
-# (apex, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures (H, W, 3) RGB
-ViewsMaker = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
+from data.views import MakeViews
 
 
 def make_views(
     backend: str | None, assets: Path | None, finder: LandmarkFinder, device: str
-) -> ViewsMaker:
+) -> MakeViews:
     """A function that reconstructs a picture with a backend, which is loaded when it is called.
 
     It raises a UserError where the backend's assets are missing.

@@ -1,6 +1,5 @@
 """One clip, from its frames to class scores, by one network or by all folds' networks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +14,13 @@ from data.frames import IMAGE_SUFFIXES, read_image
 from data.landmarks import LandmarkFinder
 from data.motion import clip_motion
 from data.video import ClipSource, read_frames
+from data.views import MakeViews
 from models.motion import UNITS, MotionNet, build_motion
 
 from .motion import DRAWN_WEIGHTS, load_drawn
 from .saved import SHAPING, SavedNetwork, read_network
 from .settings import Settings, first_difference, flag
 
-MakeViews = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
 NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
 
 
