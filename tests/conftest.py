@@ -1,10 +1,14 @@
 """A tiny corpus that no licence covers: blobs on grey, one place of the blob a class."""
 
+import contextlib
+import io
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 # One thread a process: pytest runs one process a core, and OpenMP's threads wait by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -38,6 +42,21 @@ def run(script: str, *arguments: object, **kwargs: object) -> subprocess.Complet
     return subprocess.run(
         command, cwd=kwargs.pop("cwd", ROOT), capture_output=True, text=True, **kwargs
     )
+
+
+def call(script: str, *arguments: object) -> subprocess.CompletedProcess:
+    """Run a script of the project in this process: as `run`, without the seconds of its imports."""
+    command = [str(ROOT / script), *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", command),
+        pytest.raises(SystemExit) as end,
+    ):
+        runpy.run_path(command[0], run_name="__main__")
+    return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
 
 
 def start(command: list[str]) -> subprocess.Popen:
