@@ -16,6 +16,7 @@ def main(
     apex: int | None = None,
     json: bool = False,
     assets: Path | None = None,
+    face: int | None = None,
     device: str = "cpu",
 ) -> None:
     """Class scores of a clip, with the weights in this repository or your own.
@@ -24,10 +25,12 @@ def main(
         clip: a folder of frames, a video, or one image (for networks without motion).
         weights: a file of --save-weights, or the folder of all folds, whose scores are averaged
             (default: the motion network that learned from drawn faces).
-        onset: number of the onset frame (default: the first).
+        onset: number of the onset frame (default: the first that shows the face).
         apex: number of the apex frame (default: it is looked for).
         json: print JSON instead of a table.
         assets: DECA's and FLAME's files, for networks that learned from DECA's views.
+        face: which face to follow where there are several, counted from the left in the first
+            frame that shows any (default: the largest).
         device: cpu, cuda, mps or auto.
     """
     if not clip.exists():
@@ -35,22 +38,26 @@ def main(
     if weights is not None and not weights.exists():
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
-    from data.landmarks import choose_finder, load_landmark_finder
+    from data.faces import load_face_finder
+    from data.landmarks import choose_finder
     from deca.clip_views import make_views
     from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
     from loso.settings import resolve_device
 
     classifier = load_classifier(weights)
-    finder = load_landmark_finder(choose_finder(), device="cpu")
-    picked = pick_frames(clip, onset, apex, finder)
+    picked = pick_frames(clip, onset, apex, load_face_finder(choose_finder(), face))
     where = resolve_device(device)
-    views = make_views(classifier.views_by, assets, finder, str(where))
-    readings = read_clip(classifier, picked, finder, views, str(clip))
+    views = make_views(classifier.views_by, assets, str(where))
+    readings = read_clip(classifier, picked, views, str(clip))
     found = predict(classifier, clip_batch(picked, readings, classifier.settings, where), where)
     facts = {
         "clip": str(clip),
         "onset": picked.onset_number,
         "apex": picked.apex_number,
+        "face": {
+            "onset": picked.onset_face and picked.onset_face.found_by,
+            "apex": picked.apex_face.found_by,
+        },
         "prediction": found.label,
         "classes": {name: round(score, 4) for name, score in found.classes.items()},
         "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
@@ -66,6 +73,8 @@ def _print_table(facts: dict) -> None:
 
     if facts["apex"] is not None:
         print(f"{facts['clip']}: onset {facts['onset']}, apex {facts['apex']}")
+    if facts["face"]["apex"] != "detector":
+        print(f"face found by: {facts['face']['apex']}")
     table = Table("class", "score")
     for name, score in sorted(facts["classes"].items(), key=lambda item: -item[1]):
         table.add_row(name, f"{score:.3f}", style="bold" if name == facts["prediction"] else None)

@@ -26,6 +26,7 @@ def main(
     four_frames: bool = False,
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    face: int | None = None,
     strict: bool = False,
 ) -> int:
     """Reconstruct the apex frames of an index, or one image.
@@ -44,6 +45,8 @@ def main(
         workers: processes, a subject at a time each; the files do not depend on their number
             (default: one a core, on a GPU one).
         device: where networks, fits and, on CUDA, the rasteriser run.
+        face: which face to take where there are several, counted from the left (default: the
+            largest); through a clip it stays the same one.
         strict: exit code 1 if a frame was skipped.
     """
     if (image is None) == (index is None) or (index is not None and root is None):
@@ -53,6 +56,7 @@ def main(
     # Here, so that --help and wrong flags need no seconds of imports.
     import torch
 
+    from data.faces import face_cache
     from deca.reconstruct import Extras, read_face, write_head
     from deca.reconstruct_index import Engine, reconstruct_index
 
@@ -60,13 +64,13 @@ def main(
     if device == "cuda" and not cuda:
         raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")
     device = "cuda" if cuda and device != "cpu" else "cpu"
-    engine = Engine(backend, assets, choose_finder(landmarks), device)
+    engine = Engine(backend, assets, choose_finder(landmarks), device, face, face_cache())
     extras = Extras(mesh, panel)
     if image is not None:
-        reconstructs, finder = engine.load()
-        face = read_face(image, finder, "")
-        (head,) = reconstructs.reconstruct([face])
-        write_head(head, face, reconstructs.name, out, extras)
+        reconstructs, faces = engine.load()
+        shown = read_face(image, faces, "")
+        (head,) = reconstructs.reconstruct([shown])
+        write_head(head, shown, reconstructs.name, out, extras)
         claim_views(out, reconstructs.name)
         return 0
     if workers is None:

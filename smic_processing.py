@@ -22,6 +22,7 @@ def main(
     method: Method = "pattern",
     landmarks: FinderName | None = None,
     landmarks_every: int = 0,
+    face: int | None = None,
     strict: bool = False,
     clip: Path | None = None,
 ) -> int:
@@ -36,10 +37,12 @@ def main(
         method: pattern, or cells: the published measure.
         landmarks: fan or dlib (default: fan if its weights are here, else dlib).
         landmarks_every: find landmarks in every Nth frame (0: once a clip).
+        face: which face to follow where there are several, counted from the left (default: the
+            largest).
         strict: exit code 1 if a clip was skipped.
         clip: a folder of frames or a video file: print its apex instead.
     """
-    settings = ApexSettings(choose_finder(landmarks), method, landmarks_every)
+    settings = ApexSettings(choose_finder(landmarks), method, landmarks_every, face)
     if clip:
         process_clip(clip, settings, plots)
         return 0

@@ -22,6 +22,7 @@ def cam(
     clip: Path | None = None,
     onset: int | None = None,
     apex: int | None = None,
+    face: int | None = None,
     assets: Path | None = None,
     out: Path | None = None,
     limit: int | None = None,
@@ -34,22 +35,24 @@ def cam(
         result: folder that holds the experiments' folders.
         weights: one network's file instead (default: the one that learned from drawn motion).
         clip: and the clip that it looks at: a folder of frames, a video, an image.
-        onset: number of the clip's onset frame (default: the first).
+        onset: number of the clip's onset frame (default: the first that shows the face).
         apex: number of the clip's apex frame (default: it is looked for).
+        face: which of a clip's faces to follow, counted from the left (default: the largest).
         assets: DECA's and FLAME's files, for networks that learned from DECA's views.
         out: the panel's file (default: cam.png or cam.pdf).
         limit: at most so many clips a fold.
         format: png, or pdf for papers (fonts embedded).
     """
     # Here: torch and captum take seconds that the other pictures have no use for.
-    from data.landmarks import choose_finder, load_landmark_finder
+    from data.faces import face_cache, load_face_finder
+    from data.landmarks import choose_finder
     from report.attention import CPU, look, write_attention
 
     if (experiment is None) == (clip is None):
         raise UserError("give --experiment for a whole run, or --clip (and --weights) for one clip")
-    finder = load_landmark_finder(choose_finder())
     if experiment is not None:
-        table = write_attention(result / experiment, finder, format, limit)
+        faces = load_face_finder(choose_finder(), cache=face_cache())
+        table = write_attention(result / experiment, faces, format, limit)
         _print_attention(table)
         print(f"panels in {result / experiment / 'cam'}, figures in attention.csv beside it")
         return
@@ -62,18 +65,23 @@ def cam(
     classifier = load_classifier(weights)
     if len(classifier.networks) > 1:
         raise UserError(f"--weights {weights}: a heat map is of one network; name a file")
-    picked = pick_frames(clip, onset, apex, finder)
-    views = make_views(classifier.views_by, assets, finder, str(CPU))
-    readings = read_clip(classifier, picked, finder, views, str(clip))
+    faces = load_face_finder(choose_finder(), face)
+    picked = pick_frames(clip, onset, apex, faces)
+    views = make_views(classifier.views_by, assets, str(CPU))
+    readings = read_clip(classifier, picked, views, str(clip))
     (network,) = classifier.networks
     out = out or Path(f"cam.{format}")
-    seen = look(network, classifier.settings, picked, readings, finder, clip.name)
+    seen = look(network, classifier.settings, picked, readings, faces, clip.name)
     seen.save(out)
     print(f"{seen.shown.title}; wrote {out}")
 
 
 def _print_attention(table: pd.DataFrame) -> None:
     for stream, rows in table.groupby("stream"):
+        rows = rows.dropna(subset="heat_in_cells")
+        if rows.empty:
+            print(f"{stream}: no face found in its pictures")
+            continue
         mean = rows.mean(numeric_only=True)
         print(
             f"{stream}: {mean['heat_in_cells']:.0%} of the face's heat lies in the ten cells, "
@@ -107,8 +115,9 @@ def glasses(
         result: folder for glasses.png (or .pdf) and glasses.csv.
         format: png, or pdf for papers (fonts embedded).
     """
+    from data.faces import load_face_finder
     from data.index import read_index
-    from data.landmarks import choose_finder, load_landmark_finder
+    from data.landmarks import choose_finder
     from deca.reconstruct import load_backend
     from loso.results import write_tables
     from report.glasses import draw_wearers, look_at_wearers, tabulate
@@ -116,8 +125,8 @@ def glasses(
     clips = read_index(index)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; --root names the one that holds the datasets")
-    finder = load_landmark_finder(choose_finder())
-    wearers = list(look_at_wearers(clips, root, load_backend(backend, assets), finder))
+    faces = load_face_finder(choose_finder())
+    wearers = list(look_at_wearers(clips, root, load_backend(backend, assets), faces))
     table = tabulate(wearers)
     write_tables(result, {"glasses.csv": table})
     path = result / f"glasses.{format}"

@@ -21,9 +21,10 @@ from data.apex import ApexSettings, frames_between
 from data.apex_run import spot_clips
 from data.cells import cell_values, face_cells
 from data.errors import run_script
+from data.faces import load_face_finder
 from data.frames import ClipFolders
 from data.index import clip_folder
-from data.landmarks import FinderName, choose_finder, load_landmark_finder
+from data.landmarks import FinderName, choose_finder
 from data.video import read_frames
 
 REPEATS = 5
@@ -164,15 +165,15 @@ def _spot(sets: Sets, finder: FinderName, method: str, workers: int) -> None:
 def per_frame_way(sets: Sets, finder_name: FinderName) -> list[int]:
     """As the published script goes about it: every frame is read once and its landmarks found."""
     cv2.setNumThreads(1)
-    finder = load_landmark_finder(finder_name)
+    finder = load_face_finder(finder_name)
     apexes = []
     for truth, folders in sets:
         for clip in truth.to_dict("records"):
             ends = clip["onset_frame"], clip["offset_frame"]
             frames, cells = [], []
             for _, image in read_frames(frames_between(clip_folder(clip, folders), *ends, "")):
-                found = finder(image)
-                cells.append(cells[-1] if found is None and cells else face_cells(found))
+                found = finder.find(image, clip["clip"])
+                cells.append(cells[-1] if found is None and cells else face_cells(found.landmarks))
                 frames.append(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
             curve = [
                 np.nanmean(cell_values(frame, before, frames[0], frames[-1], where))

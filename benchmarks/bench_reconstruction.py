@@ -14,9 +14,9 @@ import torch
 
 from data.cells import cells_mask, hull_mask
 from data.demo_plan import bare_frame
-from data.errors import run_script
+from data.errors import UserError, run_script
+from data.faces import load_face_finder
 from data.index import read_index
-from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, AnnyBackend
 from deca.geometry import vertex_normals
 from deca.reconstruct import read_face
@@ -51,7 +51,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
         threads: of torch.
     """
     torch.set_num_threads(threads)
-    backend, finder = AnnyBackend(), load_landmark_finder("dlib")
+    backend, finder = AnnyBackend(), load_face_finder("dlib")
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
     truth = truth.set_index(["data", "subject", "clip"])
     group = truth["group"].to_dict()
@@ -64,11 +64,13 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
         count = seen[row["data_sub"]] = seen.get(row["data_sub"], 0) + 1
         subject = f"{row['data_sub']}/{count % 2}"  # two halves of a subject's clips
         onset = demo / row["onset_frame_path"]
-        faces.append(read_face(demo / row["apex_frame_path"], finder, subject, onset))
-    missed = sum(face.landmarks is None for face in faces)
-    print(f"{len(faces)} apex frames, no face found in {missed}")
-    rows = [row for row, face in zip(rows, faces, strict=True) if face.landmarks is not None]
-    faces = [face for face in faces if face.landmarks is not None]
+        try:
+            faces.append(read_face(demo / row["apex_frame_path"], finder, subject, onset))
+        except UserError:
+            faces.append(None)
+    print(f"{len(faces)} apex frames, no face found in {faces.count(None)}")
+    rows = [row for row, face in zip(rows, faces, strict=True) if face is not None]
+    faces = [face for face in faces if face is not None]
 
     start = time.perf_counter()
     for head in backend.reconstruct(faces[:32]):
@@ -81,7 +83,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
     errors = np.array([_misfit(head) for head in heads])
     print(f"fit on the demo set: mean {errors.mean():.2%}, worst {errors.max():.2%}")
     image = skimage.data.astronaut()
-    (head,) = backend.reconstruct([Face(image, finder(image))])
+    (head,) = backend.reconstruct([Face(image, finder.find(image, "astronaut").landmarks)])
     print(f"fit on the astronaut: {_misfit(head):.2%}")
     _identity({face.subject: head.codes["shape"] for face, head in zip(faces, heads, strict=True)})
     _actions([group[row["data"], row["subject"], row["clip"]] for row in rows], heads)

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from data.demo import draw_demo
 from data.demo_plan import CORPORA
 from data.errors import UserError, run_script
+from data.faces import load_face_finder
 from data.files import write_whole
 from data.frames import read_image
-from data.landmarks import load_landmark_finder
 from data.motion import Flow, clip_motion
 from loso.metrics import bootstrap, scores
 from loso.motion import drawn_facts, load_drawn, predict_maps
@@ -46,7 +46,7 @@ def main(
         draw_demo(demo, seed=seed)
     clips = pd.read_csv(demo / "truth.csv", dtype={"subject": str})
     clips = clips[clips["label"] >= 0].reset_index(drop=True)
-    finder = load_landmark_finder("dlib")
+    faces = load_face_finder("dlib")
     nets = {name: load_drawn(name) for name in MODELS}
     rows = []
     for group, name, choose, worsen in track(conditions(), "conditions"):
@@ -58,7 +58,9 @@ def main(
             frames = choose(clip, rng)
             pair = tuple(read_image(frame_path(demo, clip, number)) for number in frames)
             try:
-                maps[i] = clip_motion(*worsen(pair, rng), finder, flow=flow, where=clip["clip"])
+                pair = worsen(pair, rng)
+                found = faces.pair(*pair, clip["clip"])
+                maps[i] = clip_motion(*pair, found, flow=flow, where=clip["clip"])
             except UserError:
                 without += 1  # the map stays 0: the clip counts, with what 0 is taken for
         rows.append((group, name, without, *(score(net, maps, clips) for net in nets.values())))

@@ -13,9 +13,10 @@ import torch
 from data.apex import ApexSettings
 from data.apex_run import spot_clips
 from data.errors import UserError
+from data.faces import load_face_finder
 from data.frames import ClipFolders
 from data.index import clip_frames
-from data.landmarks import choose_finder, load_landmark_finder
+from data.landmarks import choose_finder
 from data.sampling import sample_epoch
 from data.transforms import draw
 from data.view_pictures import view_rows
@@ -227,7 +228,7 @@ def apex(demo: Path, clips: int = 12) -> Line:
 def fit(demo: Path, faces: int = 8) -> Line:
     """Heads fitted to landmarks: all faces at once, or one after the other."""
     index = pd.read_csv(demo / "index/smic_apex.csv")
-    finder, backend = load_landmark_finder(choose_finder()), AnnyBackend()
+    finder, backend = load_face_finder(choose_finder()), AnnyBackend()
     paths = [demo / path for path in index["apex_frame_path"]]
     seen = [read_face(path, finder, str(path)) for path in paths[:: len(paths) // faces][:faces]]
     return Line(

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from data.errors import UserError, run_script
+from data.faces import FaceFinder, load_face_finder
 from data.files import write_whole
 from data.index import read_index
-from data.landmarks import LandmarkFinder, load_landmark_finder
 from data.views import SIZE, YAWS, BackendName
 from deca.panel import CAPTION, caption, panel, side_by_side
 from deca.reconstruct import load_backend, read_face
@@ -44,12 +44,12 @@ def main(
         assets: as for reconstruct_3d.py.
     """
     torch.set_num_threads(1)
-    finder = load_landmark_finder("dlib")
+    finder = load_face_finder("dlib")
     faces = _demo_faces(demo, finder) if demo else {}
     for name in images:
         if name == "astronaut":
             image = skimage.data.astronaut()
-            faces[name] = Face(image, finder(image))
+            faces[name] = Face(image, finder.find(image, "astronaut").landmarks)
         else:
             faces[Path(name).stem] = read_face(Path(name), finder, "")
     if not faces:
@@ -60,7 +60,7 @@ def main(
         Image.fromarray(np.vstack(rows)).save(part, quality=90)
 
 
-def _demo_faces(demo: Path, finder: LandmarkFinder) -> dict[str, Face]:
+def _demo_faces(demo: Path, finder: FaceFinder) -> dict[str, Face]:
     truth = pd.read_csv(demo / "truth.csv", dtype={"subject": str, "clip": str})
     faces = {}
     for corpus, (group, glasses) in CLIPS.items():

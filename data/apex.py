@@ -1,7 +1,9 @@
 """The apex of one clip: the frame between onset and offset where the expression is strongest."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -9,14 +11,21 @@ import numpy as np
 
 from .cells import cells_curve, face_cells
 from .errors import UserError, warn
+from .faces import FaceFinder, FoundFace, load_face_finder
 from .files import write_whole
 from .frames import list_frames, nearest_frame
-from .landmarks import FinderName, LandmarkFinder, load_landmark_finder, whole_image
-from .pattern import pattern_curve
+from .landmarks import FinderName
+from .pattern import pattern_curve, shrink, shrink_cells
+from .progress import progress_bar
 from .video import ClipSource, read_frames
 
 Method = Literal["pattern", "cells"]
 MARGIN = 0.5  # of a cell's width, kept around the cells
+LONG, MOST = 600, 5000  # frames: twice half a second at 500 a second; what memory is planned for
+SMALLEST = 16  # pixels: the side of a region in which something can be measured
+# A frame that correlates less with the face than this is looked at for a face of its own.
+ALIKE = 0.7
+PATIENCE, STRIDE = 50, 10  # frames without a face before only each tenth is looked at
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class ApexSettings:
     landmarks: FinderName
     method: Method = "pattern"
     landmarks_every: int = 0  # frames; 0: once a clip, at its onset
+    face: int | None = None  # which one where there are several, from the left; the largest if None
 
     def __post_init__(self) -> None:
         if self.landmarks_every < 0:
@@ -37,32 +47,63 @@ class Apex:
     """What was found in a clip: the curve over its frames, and its peak."""
 
     frame: int
-    numbers: tuple[int, ...]  # of the frames, onset to offset
+    numbers: tuple[int, ...]  # of the frames that show the face, onset to offset
     curve: tuple[float, ...]
+    found_by: str  # how the face was found: FoundFace.found_by
 
 
-def find_apex(
-    source: ClipSource, finder: LandmarkFinder, settings: ApexSettings, clip: str
-) -> Apex:
+def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, clip: str) -> Apex:
     """Find the apex of a clip whose frames run from onset to offset.
 
-    `clip` names it in warnings and errors. UserError if it has fewer than three frames, frames
-    of different sizes, or one that cannot be read.
+    The clip's face is found once and followed; frames before it is there, and frames that do
+    not show it, are left out. `clip` names the clip in messages. UserError if no frame shows a
+    face, if fewer than three do or more than MOST, if frames differ in size or cannot be read.
     """
     if not isinstance(source, Path):
         _check_count(len(source), clip)
-    landmarks = _clip_landmarks(read_frames(source), finder, settings.landmarks_every, clip)
-    cells = np.stack([face_cells(points) for points in landmarks])
-    numbers, frames, (left, top) = _read_region(source, cells, clip)
-    _check_count(len(frames), clip)
-    cells = cells - (left, top, left, top)
+    first, face = first_face(source, faces, clip)
+    cells, box = _cells(source, first, face, faces, settings.landmarks_every, clip)
+    numbers, small, last = [], [], None
+    for number, region in _face_regions(source, first, face, box, faces, clip):
+        numbers.append(number)
+        last = region
+        if settings.method == "pattern":
+            small.append(shrink(region))
+    _check_count(len(numbers), clip)
+    kept = set(numbers)
     if settings.method == "cells":
-        curve = cells_curve(frames, cells if len(cells) > 1 else cells[0])
+        regions = (region for number, region in _regions(source, first, box) if number in kept)
+        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, last)
         best = int(np.argmax(curve))
     else:
-        curve = pattern_curve(frames, np.rint(cells.mean(0)).astype(int))
+        mean = np.rint(cells.mean(0)).astype(int)
+        curve = pattern_curve(np.stack(small), shrink_cells(mean, last.shape[1]))
         best = 1 + int(np.argmax(curve[1:-1]))
-    return Apex(numbers[best], tuple(numbers), tuple(map(float, curve)))
+    return Apex(numbers[best], tuple(numbers), tuple(map(float, curve)), face.found_by)
+
+
+def first_face(source: ClipSource, faces: FaceFinder, clip: str) -> tuple[int, FoundFace]:
+    """The number of the first frame that shows the clip's face, and the face there.
+
+    UserError if none does.
+    """
+    before: deque[tuple[int, np.ndarray]] = deque(maxlen=STRIDE)
+    count = 0
+    for number, image in read_frames(source):
+        count += 1
+        face = None
+        if count <= PATIENCE or count % STRIDE == 0:
+            face = faces.find(image, f"{clip}, frame {number}")
+        if face is None:
+            before.append((number, image))
+            continue
+        for earlier, picture in reversed(before):  # a detector can miss what can be followed
+            same = faces.again(picture, face)
+            if same is None:
+                break
+            number, face = earlier, same
+        return number, face
+    raise UserError(f"{clip}: no face found by {faces.name} in {count} frames")
 
 
 def frames_between(folder: Path, onset: int, offset: int, clip: str) -> dict[int, Path]:
@@ -102,9 +143,8 @@ def all_frames(path: Path) -> ClipSource:
 
 def process_clip(path: Path, settings: ApexSettings, plots: Path | None) -> None:
     """Print the apex of a folder of frames or a video file, and write its plot."""
-    apex = find_apex(
-        all_frames(path), load_landmark_finder(settings.landmarks), settings, str(path)
-    )
+    faces = load_face_finder(settings.landmarks, settings.face)
+    apex = find_apex(all_frames(path), faces, settings, str(path))
     print(f"{path}: apex {apex.frame}, of frames {apex.numbers[0]} to {apex.numbers[-1]}")
     if plots:
         plot = plots / f"{path.stem}.png"
@@ -153,62 +193,120 @@ def _warn_of_gaps(frames: dict[int, Path], clip: str) -> None:
         )
 
 
-def _clip_landmarks(
-    images: Iterable[tuple[int, np.ndarray]], finder: LandmarkFinder, every: int, clip: str
-) -> np.ndarray:
-    """Landmarks of a clip: (1, 68, 2) for all its frames, or (T, 68, 2).
+def _cells(
+    source: ClipSource, first: int, face: FoundFace, faces: FaceFinder, every: int, clip: str
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Cells (1, 10, 4) for all frames from `first` on, or (T, 10, 4), and the box around them.
 
-    every = 0: from the onset or the first frame with a face. every = N: from each Nth frame,
-    straight lines between; a frame with no face takes the nearest one's.
+    The cells are in the box's pixels. every = 0: from the first frame's landmarks. every = N:
+    from each Nth frame's, straight lines between; a frame where the face cannot be followed
+    takes the nearest one's.
     """
-    found, count, first = {}, 0, None
-    for t, (_, image) in enumerate(images):
-        first = image if first is None else first
+    points = face.landmarks[None]
+    if every:
+        points = _points_every(source, first, face, faces, every)
+    cells = np.stack([face_cells(one) for one in points])
+    height, width = next(image.shape for number, image in read_frames(source, grey=True))
+    rects = cells.reshape(-1, 4)
+    margin = MARGIN * (rects[:, 2] - rects[:, 0]).max()
+    left, top = np.maximum(rects[:, :2].min(0) - margin, 0).astype(int)
+    right, bottom = np.minimum(rects[:, 2:].max(0) + margin, (width, height)).astype(int)
+    if margin <= 0 or right - left < SMALLEST or bottom - top < SMALLEST:
+        raise UserError(f"{clip}: the face is too small, or for the most part outside the picture")
+    return cells - (left, top, left, top), (left, top, right, bottom)
+
+
+def _points_every(
+    source: ClipSource, first: int, face: FoundFace, faces: FaceFinder, every: int
+) -> np.ndarray:
+    found, count, known = {}, 0, face
+    for number, image in read_frames(source):
+        if number < first:
+            continue
+        if count % every == 0:
+            same = faces.again(image, known)
+            if same is not None:
+                found[count], known = same.landmarks, same
         count += 1
-        if every == 0 or t % every == 0:
-            points = finder(image)
-            if points is not None:
-                found[t] = points
-                if every == 0:
-                    break
-    if not found:
-        warn(f"{clip}: no face found in {count} frames; taking the whole image as the face's box")
-        return finder.in_box(first, whole_image(first))[None]
     times = np.array(list(found))
-    points = np.stack(list(found.values()))
-    if every == 0:
-        return points
     looked_at = np.arange(0, count, every)
     nearest = np.abs(looked_at[:, None] - times).argmin(1)
-    flat = points[nearest].reshape(len(looked_at), -1)
+    flat = np.stack(list(found.values()))[nearest].reshape(len(looked_at), -1)
     lines = [np.interp(np.arange(count), looked_at, column) for column in flat.T]
     return np.stack(lines, 1).reshape(count, 68, 2)
 
 
-def _read_region(
-    source: ClipSource, cells: np.ndarray, clip: str
-) -> tuple[list[int], np.ndarray, tuple[int, int]]:
-    """Frame numbers, the region around all cells in every frame (T, H, W), and its left top."""
-    numbers, regions, shape = [], [], None
+def _regions(
+    source: ClipSource, first: int, box: tuple[int, int, int, int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    left, top, right, bottom = box
     for number, image in read_frames(source, grey=True):
+        if number >= first:
+            yield number, image[top:bottom, left:right]
+
+
+def _face_regions(
+    source: ClipSource,
+    first: int,
+    face: FoundFace,
+    box: tuple[int, int, int, int],
+    faces: FaceFinder,
+    clip: str,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(number, grey region) of each frame that shows the face; a warning counts the others."""
+    left, top, right, bottom = box
+    reference, shape, gone, seen = None, None, [], 0
+    frames = ((n, image) for n, image in read_frames(source, grey=True) if n >= first)
+    for number, image in _with_progress(frames, clip):
+        seen += 1
         if shape is None:
             shape = image.shape
-            left, top, right, bottom = _region(cells, shape, clip)
         elif image.shape != shape:
             raise UserError(
                 f"{clip}: frame {number} is {image.shape[1]} x {image.shape[0]}, the onset "
                 f"{shape[1]} x {shape[0]}: frames of different sizes"
             )
-        numbers.append(number)
-        regions.append(image[top:bottom, left:right].copy())
-    return numbers, np.stack(regions), (left, top)
+        region = image[top:bottom, left:right]
+        look = _standardised(shrink(region))
+        if reference is None:
+            reference = look
+        if np.mean(look * reference) < ALIKE:
+            same = faces.again(np.dstack([image] * 3), face)
+            if same is None:
+                gone.append(number)
+                continue
+        yield number, region.copy()
+    if gone:
+        warn(
+            f"{clip}: the face is not in {len(gone)} of {seen} frames, the first {gone[0]}; they "
+            "are left out"
+        )
 
 
-def _region(cells: np.ndarray, shape: tuple[int, int], clip: str) -> tuple[int, int, int, int]:
-    rects = cells.reshape(-1, 4)
-    margin = MARGIN * (rects[:, 2] - rects[:, 0]).max()
-    left, top = np.maximum(rects[:, :2].min(0) - margin, 0).astype(int)
-    right, bottom = np.minimum(rects[:, 2:].max(0) + margin, shape[::-1]).astype(int)
-    if margin <= 0 or left >= right or top >= bottom:
-        raise UserError(f"{clip}: the landmarks lie outside the image or show no mouth's width")
-    return left, top, right, bottom
+def _with_progress(
+    frames: Iterator[tuple[int, np.ndarray]], clip: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames; of a long clip with a warning, progress, and an end at MOST."""
+    yield from islice(frames, LONG)
+    following = next(frames, None)
+    if following is None:
+        return
+    warn(
+        f"{clip}: more than {LONG} frames; a micro-expression lasts half a second, so an apex is "
+        "looked for between onset and offset: cut the clip, or name them"
+    )
+    yield following
+    with progress_bar(f"frames of {Path(clip).name}", MOST, LONG + 1) as bar:
+        for count, frame in enumerate(frames, LONG + 2):
+            if count > MOST:
+                raise UserError(
+                    f"{clip}: more than {MOST} frames; cut the clip from onset to offset, or give "
+                    "--onset and --apex"
+                )
+            yield frame
+            bar.advance()
+
+
+def _standardised(picture: np.ndarray) -> np.ndarray:
+    centred = picture - picture.mean(dtype=np.float32)
+    return centred / max(float(centred.std()), 1e-3)

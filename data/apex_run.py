@@ -16,6 +16,7 @@ from .annotation import read_annotation
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
 from .corpora import CORPORA
 from .errors import UserError, warn
+from .faces import face_cache, load_face_finder
 from .files import write_whole
 from .frames import ClipFolders
 from .index import build_index, clip_folder, write_index
@@ -54,7 +55,7 @@ def process_smic(
     clips = read_annotation(CORPORA["smic"], annotation)
     folders = ClipFolders(root)
     keep = out.with_name(f".{out.stem}")
-    found, skipped = spot_clips(clips, folders, settings, workers, plots, keep)
+    found, skipped = spot_clips(clips, folders, settings, workers, plots, keep, face_cache())
     if found.empty:
         raise UserError(f"none of {len(clips)} clips has an apex; the first: {skipped[0]}")
     index, four_frames, unreadable = build_index(found, folders)
@@ -74,14 +75,15 @@ def spot_clips(
     workers: int = 1,
     plots: Path | None = None,
     keep: Path | None = None,
+    cache: Path | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Find the apex of each clip; apexes in `clips` are ignored.
 
     clips: as from read_annotation. plots: a folder for one curve a clip. keep: a folder that
     holds each clip's result from the moment it is found, so that a run that was interrupted
-    goes on there. Returns the clips that have an apex now, in order, with apex_frame and
-    apex_source filled in, and one line for each clip that was skipped. The result does not
-    depend on `workers`.
+    goes on there. cache: as for FaceFinder. Returns the clips that have an apex now, in order,
+    with apex_frame and apex_source filled in, and one line for each clip that was skipped. The
+    result does not depend on `workers`.
     """
     if keep:
         _open_kept(keep, asdict(settings) | {"root": str(folders.root), "plots": str(plots)})
@@ -109,7 +111,7 @@ def spot_clips(
         print(
             f"going on after {len(apexes)} clips found before, {len(jobs)} to go", file=sys.stderr
         )
-    for i, outcome in _run(jobs, settings, workers).items():
+    for i, outcome in _run(jobs, settings, workers, cache).items():
         if isinstance(outcome, Apex):
             apexes[i] = outcome.frame
         else:
@@ -149,12 +151,14 @@ def _kept(job: Job) -> int | None:
     return record["apex"]
 
 
-def _run(jobs: dict[int, Job], settings: ApexSettings, workers: int) -> dict[int, Apex | str]:
+def _run(
+    jobs: dict[int, Job], settings: ApexSettings, workers: int, cache: Path | None
+) -> dict[int, Apex | str]:
     """The apex of each job, or the line that says why there is none."""
     outcomes = {}
     try:
         with progress_bar("apexes", len(jobs)) as bar:
-            for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs))):
+            for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs)), cache):
                 if isinstance(outcome, str):
                     warnings += f"warning: skipped {outcome}"
                 for line in warnings.splitlines():
@@ -168,23 +172,23 @@ def _run(jobs: dict[int, Job], settings: ApexSettings, workers: int) -> dict[int
 
 
 def _outcomes(
-    jobs: dict[int, Job], settings: ApexSettings, workers: int
+    jobs: dict[int, Job], settings: ApexSettings, workers: int, cache: Path | None
 ) -> Iterator[tuple[int, Apex | str, str]]:
     if workers <= 1:
         with fixed_threads(1):
-            _start_worker(settings)
+            _start_worker(settings, cache)
             for job in jobs.items():
                 yield _spot(job)
         return
     if settings.landmarks == "fan" and not fan_is_here():
         load_landmark_finder("fan")  # fetches the weights, once and not in every worker
-    with worker_pool(workers, _start_worker, settings) as pool:
+    with worker_pool(workers, _start_worker, settings, cache) as pool:
         for future in as_completed([pool.submit(_spot, job) for job in jobs.items()]):
             yield future.result()
 
 
-def _start_worker(settings: ApexSettings) -> None:
-    global _finder, _settings
+def _start_worker(settings: ApexSettings, cache: Path | None) -> None:
+    global _faces, _settings
     device = "cpu"
     if settings.landmarks == "fan":
         import torch
@@ -192,7 +196,7 @@ def _start_worker(settings: ApexSettings) -> None:
         torch.set_num_threads(1)
         device = "cuda" if torch.cuda.is_available() else "cpu"
     _settings = settings
-    _finder = load_landmark_finder(settings.landmarks, device)
+    _faces = load_face_finder(settings.landmarks, settings.face, cache, device)
 
 
 def _spot(numbered: tuple[int, Job]) -> tuple[int, Apex | str, str]:
@@ -202,13 +206,16 @@ def _spot(numbered: tuple[int, Job]) -> tuple[int, Apex | str, str]:
     with contextlib.redirect_stderr(warnings):
         try:
             frames = frames_between(job.folder, job.onset, job.offset, job.name)
-            outcome = find_apex(frames, _finder, _settings, job.name)
+            outcome = find_apex(frames, _faces, _settings, job.name)
             if job.plot:
                 plot_apex(outcome, job.name, job.plot)
             if job.record:
                 record = {"onset": job.onset, "offset": job.offset, "apex": outcome.frame}
                 with write_whole(job.record) as part:
                     part.write_text(json.dumps(record))
-        except UserError as error:
+        except Exception as error:
+            if not isinstance(error, UserError):
+                error.add_note(f"while looking for the apex of {job.name}, in {job.folder}")
+                raise
             outcome = str(error) if str(error).startswith(job.name) else f"{job.name}: {error}"
     return i, outcome, warnings.getvalue()

@@ -1,9 +1,9 @@
 """Ten cells around the parts of the face that move, and the published measure in them.
 
-Spec: apex.md. Landmarks in iBUG order, pixel coordinates, x to the right, y down.
+Landmarks in iBUG order, pixel coordinates, x to the right, y down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -94,16 +94,26 @@ def cell_values(
     return values
 
 
-def cells_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def cells_curve(
+    frames: Iterable[np.ndarray], cells: np.ndarray, offset: np.ndarray | None = None
+) -> np.ndarray:
     """The published curve, float32 (T,), of grey frames (T, H, W) with values 0 to 255.
 
-    `cells` is (T, 10, 4), the cells in each frame, or (10, 4) for all frames. The curve is 0
-    at the onset; at t it is the mean of `cell_values` over the cells that have one.
+    `cells` is (T, 10, 4), the cells in each frame, or (10, 4) for all frames. offset: the last
+    frame, where `frames` come one at a time; two of them are in memory then. The curve is 0 at
+    the onset; at t it is the mean of `cell_values` over the cells that have one.
     """
-    cells = np.broadcast_to(cells, (len(frames), len(CELL_NAMES), 4))
-    curve = np.zeros(len(frames), np.float32)
-    for t in range(1, len(frames)):
-        values = cell_values(frames[t], frames[t - 1], frames[0], frames[-1], cells[t])
-        if not np.isnan(values).all():
-            curve[t] = np.nanmean(values)
-    return curve
+    last = offset if offset is not None else frames[-1]
+    onset = previous = None
+    curve = []
+    for t, frame in enumerate(frames):
+        if onset is None:
+            onset = frame
+            curve.append(0.0)
+        else:
+            values = cell_values(
+                frame, previous, onset, last, cells[t] if cells.ndim > 2 else cells
+            )
+            curve.append(0.0 if np.isnan(values).all() else np.nanmean(values))
+        previous = frame
+    return np.array(curve, np.float32)

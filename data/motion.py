@@ -12,8 +12,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from .errors import UserError, warn
-from .landmarks import LandmarkFinder, whole_image
+from .errors import UserError
+from .faces import FoundFace
+from .geometry import similarity
 
 Flow = Literal["dis", "tvl1"]
 
@@ -30,50 +31,32 @@ CHANNELS = ("u", "v", "strain")
 def clip_motion(
     onset: np.ndarray,
     apex: np.ndarray,
-    finder: LandmarkFinder,
+    faces: tuple[FoundFace, FoundFace],
     size: int = MOTION_SIZE,
     flow: Flow = "dis",
     where: str = "clip",
 ) -> np.ndarray:
     """Motion map (3, size, size) float32 of a clip's onset and apex, uint8 (H, W, 3) RGB.
 
-    `where` names the clip in messages. Landmarks that are missing in one of the two frames are
-    sought in the box of the other's, with a warning; in both, in the whole image. UserError if
-    the pictures differ in shape, are equal (no motion), or the landmarks span no face.
+    faces: the same face in both (FaceFinder.pair). `where` names the clip in messages.
+    UserError if the pictures differ in shape, are equal (no motion), or the landmarks span no
+    face.
     """
+    check_pair(onset, apex, where)
+    first, second = faces
+    return motion_map(onset, apex, first.landmarks, second.landmarks, size, flow, where)
+
+
+def check_pair(onset: np.ndarray, apex: np.ndarray, where: str) -> None:
+    """UserError if two pictures can show no motion: their shapes differ, or nothing does."""
     if onset.shape != apex.shape:
         raise UserError(f"{where}: onset is {_shape(onset)} pixels, apex {_shape(apex)}")
     if np.array_equal(onset, apex):
         raise UserError(f"{where}: onset and apex are the same picture: there is no motion in it")
-    return motion_map(onset, apex, *_landmarks(onset, apex, finder, where), size, flow, where)
 
 
 def _shape(image: np.ndarray) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
-
-
-def _landmarks(
-    onset: np.ndarray, apex: np.ndarray, finder: LandmarkFinder, where: str
-) -> tuple[np.ndarray, np.ndarray]:
-    at_onset, at_apex = finder(onset), finder(apex)
-    if at_onset is None and at_apex is None:
-        warn(f"{where}: no face found by {finder.name}; taking the whole image as the face's box")
-        return finder.in_box(onset, whole_image(onset)), finder.in_box(apex, whole_image(apex))
-    if at_onset is None or at_apex is None:
-        known, name = (at_apex, "onset") if at_onset is None else (at_onset, "apex")
-        warn(
-            f"{where}: no face found by {finder.name} in the {name}; looking where the other has it"
-        )
-        found = finder.in_box(onset if at_onset is None else apex, _box(known))
-        return (found, at_apex) if at_onset is None else (at_onset, found)
-    return at_onset, at_apex
-
-
-def _box(points: np.ndarray) -> tuple[float, float, float, float]:
-    # What a face detector would have boxed: from above the brows to below the mouth.
-    left, top = points.min(0)
-    right, bottom = points.max(0)
-    return left, top - 0.1 * (bottom - top), right, bottom
 
 
 def motion_map(
@@ -115,17 +98,6 @@ def face_frame(points: np.ndarray, where: str = "clip") -> tuple[np.ndarray, flo
     frame[:2, 0], frame[:2, 1] = across, down * aspect
     frame[:2, 2] = middle - 0.5 * frame[:2, 0] - EYES_Y * frame[:2, 1]
     return frame, aspect
-
-
-def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least-squares rotation, scale and shift (3, 3) that takes points (N, 2) to points (N, 2)."""
-    x = (source - source.mean(0)) @ [1, 1j]
-    y = (target - target.mean(0)) @ [1, 1j]
-    turn = (np.conj(x) @ y) / max((np.conj(x) @ x).real, 1e-12)  # scale and angle as one number
-    matrix = np.eye(3)
-    matrix[:2, :2] = [[turn.real, -turn.imag], [turn.imag, turn.real]]
-    matrix[:2, 2] = target.mean(0) - matrix[:2, :2] @ source.mean(0)
-    return matrix
 
 
 def _look(image: np.ndarray, frame_to_image: np.ndarray) -> np.ndarray:

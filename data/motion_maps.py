@@ -7,12 +7,20 @@ import numpy as np
 import pandas as pd
 
 from .errors import UserError, warn
+from .faces import FaceFinder
 from .files import write_whole
 from .frames import read_image
-from .landmarks import LandmarkFinder
-from .motion import MOTION_SIZE, Flow, clip_motion, face_mask, remove_head_motion, resize
+from .motion import (
+    MOTION_SIZE,
+    Flow,
+    check_pair,
+    clip_motion,
+    face_mask,
+    remove_head_motion,
+    resize,
+)
 
-VERSION = 1  # of the maps: another one is another cache entry
+VERSION = 2  # of the maps: another one is another cache entry
 
 
 def read_map(path: Path, size: int = MOTION_SIZE) -> np.ndarray:
@@ -47,20 +55,21 @@ def motion_maps(
     root: Path,
     size: int = MOTION_SIZE,
     cache: Path | None = None,
-    finder: LandmarkFinder | None = None,
+    faces: FaceFinder | None = None,
     flow: Flow = "dis",
 ) -> np.ndarray:
     """Motion maps (N, 3, size, size) float32 of an index's clips, in its order.
 
     A column motion_path names ready maps below `root`: then nothing else is read, and no
-    finder is needed. A clip that has no map (a picture unreadable, no face, onset = apex) is
+    face finder is needed. A clip that has no map (a picture unreadable, a face in one
+    of its frames alone, onset = apex) is
     NaN throughout and named by a warning; drop those rows by np.isfinite. UserError if no clip
     has one. Maps from frames are kept in `cache`, one file a clip, under a hash of pictures,
     size, flow, finder and VERSION.
     """
     ready = "motion_path" in index
-    if not ready and finder is None:
-        raise ValueError("maps from frames need a landmark finder")
+    if not ready and faces is None:
+        raise ValueError("maps from frames need a face finder")
     maps = np.full((len(index), 3, size, size), np.nan, np.float32)
     failed = []
     for i, clip in enumerate(index.to_dict("records")):
@@ -69,7 +78,7 @@ def motion_maps(
             if ready:
                 maps[i] = read_map(root / clip["motion_path"], size)
             else:
-                maps[i] = _cached(clip, root, size, cache, finder, flow, name)
+                maps[i] = _cached(clip, root, size, cache, faces, flow, name)
         except UserError as error:
             failed.append(name)
             warn(f"skipped {name}: {error}")
@@ -85,7 +94,7 @@ def _cached(
     root: Path,
     size: int,
     cache: Path | None,
-    finder: LandmarkFinder,
+    faces: FaceFinder,
     flow: Flow,
     name: str,
 ) -> np.ndarray:
@@ -94,21 +103,24 @@ def _cached(
         raise UserError("onset and apex are the same frame: there is no motion in it")
     kept = None
     if cache is not None:
-        kept = cache / f"{_key(paths, size, flow, finder.name)}.npy"
+        kept = cache / f"{_key(paths, size, flow, faces)}.npy"
         if kept.is_file():
             try:
                 return np.load(kept, allow_pickle=False)
             except (OSError, ValueError, EOFError):
                 warn(f"{kept}: damaged; the map is made anew")
-    made = clip_motion(read_image(paths[0]), read_image(paths[1]), finder, size, flow, name)
+    onset, apex = map(read_image, paths)
+    check_pair(onset, apex, name)
+    made = clip_motion(onset, apex, faces.pair(onset, apex, name), size, flow, name)
     if kept is not None:
         with write_whole(kept) as part:
             np.save(part, made)
     return made
 
 
-def _key(paths: list[Path], size: int, flow: str, finder: str) -> str:
-    digest = hashlib.sha256(f"{VERSION} {size} {flow} {finder}".encode())
+def _key(paths: list[Path], size: int, flow: str, faces: FaceFinder) -> str:
+    which = f"{VERSION} {size} {flow} {faces.name} {faces.number}"
+    digest = hashlib.sha256(which.encode())
     for path in paths:
         try:
             stat = path.stat()

@@ -22,6 +22,8 @@ def pattern_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
     frames: grey (T, H, W) of the region around the cells, onset first, offset last, T >= 3.
     cells: int (10, 4) left, top, right, bottom in it. ValueError if no cell lies in it.
     """
+    cells = shrink_cells(cells, frames.shape[2])
+    frames = np.stack([shrink(frame) for frame in frames])
     change = _unexplained_change(frames, cells)
     gram = change @ change.T
     guess = _rise_and_fall(gram)
@@ -29,6 +31,19 @@ def pattern_curve(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
     intensity = _smooth(gram @ guess)
     curve = intensity - np.linspace(intensity[0], intensity[-1], len(intensity))
     return curve / max(np.abs(curve).max(), np.finfo(float).tiny)
+
+
+def shrink(frame: np.ndarray) -> np.ndarray:
+    """A grey frame (H, W) at the WIDTH that the measure works at; one of that width as it is."""
+    height, width = frame.shape
+    size = WIDTH, max(round(height * WIDTH / width), 1)
+    way = cv2.INTER_AREA if width > WIDTH else cv2.INTER_LINEAR
+    return cv2.resize(frame, size, interpolation=way)
+
+
+def shrink_cells(cells: np.ndarray, width: int) -> np.ndarray:
+    """Cells (10, 4) of a region that is `width` wide, in the region as `shrink` leaves it."""
+    return (cells * (WIDTH / width)).astype(int)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
@@ -43,14 +58,9 @@ def _unexplained_change(frames: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
     float32 (T, pixels).
     """
-    height, width = frames.shape[1:]
-    scale = WIDTH / width
-    size = WIDTH, max(round(height * scale), 1)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
-    small = np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), BLUR) for f in small])
+    small = np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), BLUR) for f in frames])
     inside = np.zeros(small.shape[1:], bool)
-    for left, top, right, bottom in (cells * scale).astype(int).clip(0):
+    for left, top, right, bottom in cells.clip(0):
         inside[top:bottom, left:right] = True
     if not inside.any():
         raise ValueError("no cell lies in the frames")

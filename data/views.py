@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import UserError
+from .faces import FoundFace
 from .files import write_whole
 from .frames import frame_number
 
@@ -16,8 +17,9 @@ SIZE = 224  # pixels a side
 FORMAT = 1
 _RECORD = "views.json"
 
-# (apex, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures (H, W, 3) RGB
-MakeViews = Callable[[np.ndarray, np.ndarray | None, tuple[int, int]], np.ndarray]
+# (apex, its face, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures are
+# uint8 (H, W, 3) RGB
+MakeViews = Callable[[np.ndarray, FoundFace, np.ndarray | None, tuple[int, int]], np.ndarray]
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
 
 

@@ -7,14 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.errors import warn
 from data.head import load_head, rotation_matrix
 from data.raycast import Scene
 
 from .anny_atlas import head_topology
 from .anny_fit import Fit, LandmarkModel, fit
 from .anny_flow import actions_between, face_flow
-from .crop import whole_square
 from .geometry import vertex_normals
 from .reconstruction import Face, Reconstruction, frame_head, to_pixels
 from .texture import UvMap, image_texture
@@ -75,13 +73,8 @@ class AnnyBackend:
         """One head a face. Faces of one (named) subject get one identity.
 
         A face with an onset frame also gets `actions_delta` and `actions_onset` in its codes.
-        Without landmarks a mean head is laid over the whole image.
         """
-        seen = [face for face in faces if face.landmarks is not None]
-        heads = iter(self._fitted(seen) if seen else [])
-        if len(seen) < len(faces):
-            warn("no face found in some images: anny lays the mean head over the whole of these")
-        return [self._placed(face) if face.landmarks is None else next(heads) for face in faces]
+        return self._fitted(faces) if faces else []
 
     def _fitted(self, faces: Sequence[Face]) -> list[Reconstruction]:
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
@@ -96,10 +89,7 @@ class AnnyBackend:
         for i, face in enumerate(faces):
             if face.onset is None:
                 continue
-            if face.onset.shape == face.image.shape:
-                known[i], deltas[i] = True, self._delta(face, found, i, int(people[i]))
-            else:
-                warn("onset and apex frames differ in size: no facial actions between these")
+            known[i], deltas[i] = True, self._delta(face, found, i, int(people[i]))
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
@@ -122,19 +112,6 @@ class AnnyBackend:
         flow = face_flow(face.onset, face.image, pixels, width)
         delta = actions_between(flow, (points * flip).cpu().numpy(), offsets, width)
         return torch.from_numpy(delta).to(self.device)
-
-    def _placed(self, face: Face) -> Reconstruction:
-        square = whole_square(face.image)
-        mean = self.model.mean[:, :2]
-        low, high = mean.amin(0), mean.amax(0)
-        # As large as a face is in DECA's square around its landmarks.
-        scale = square.side / float((high - low).mean()) / (1.1 * 1.25)
-        x, y = ((low + high) / 2).tolist()
-        camera = mean.new_tensor([[scale, square.x - scale * x, square.y + scale * y]])
-        phenotypes, changes = self.model.mean_identity(1)
-        nothing = mean.new_zeros(1, len(self.head.actions))
-        found = Fit(phenotypes, changes, nothing, mean.new_zeros(1, 3), camera)
-        return self._head(face, found, 0, 0, None)
 
     def _head(
         self, face: Face, found: Fit, i: int, person: int, delta: Tensor | None

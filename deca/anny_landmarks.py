@@ -14,9 +14,9 @@ from data.demo_figure import build_figure
 from data.demo_picture import draw, place_camera
 from data.demo_plan import generator, sample_person, sample_setting
 from data.errors import run_script
+from data.faces import FaceFinder, load_face_finder
 from data.files import write_whole
 from data.head import load_head
-from data.landmarks import load_landmark_finder
 from data.raycast import Scene
 
 from .anny_fit import LANDMARKS
@@ -33,7 +33,7 @@ def main() -> None:
     """Make anny_landmarks.json."""
     torch.set_num_threads(1)
     head = load_head()
-    finder = load_landmark_finder("dlib")
+    faces = load_face_finder("dlib")
     phenotypes = torch.full((1, len(head.phenotypes)), 0.5)
     phenotypes[0, head.phenotypes.index("age")] = 2 / 3
     mean = head.neutral(phenotypes, torch.zeros(1, len(head.local_changes)))[0].numpy()
@@ -41,7 +41,7 @@ def main() -> None:
     shown = faces[(head.regions["skin"] | head.regions["eyes"]).numpy()]
     places = []
     for person in range(PEOPLE):
-        place = _places(str(person), shown, mean, finder)
+        place = _places(str(person), shown, mean, faces)
         if place is not None:
             places.append(place)
     at = np.median(places, 0)
@@ -53,16 +53,17 @@ def main() -> None:
     print(f"{LANDMARKS}: from {len(places)} of {PEOPLE} drawn people")
 
 
-def _places(name: str, shown: np.ndarray, mean: np.ndarray, finder) -> np.ndarray | None:
+def _places(name: str, shown: np.ndarray, mean: np.ndarray, faces: FaceFinder) -> np.ndarray | None:
     """One person's landmarks (68, 3) on the mean head; None where dlib sees no face."""
     rng = generator(0, "landmarks", name, "setting")
     figure = build_figure(sample_person(0, "smic", f"landmarks {name}"), with_glasses=False)
     setting = replace(sample_setting(rng), shift=(0.0, 0.0))
     image = draw(figure, setting, np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32))[0]
     image = (image.clip(0, 1) * 255).astype(np.uint8)
-    landmarks = finder(image)
-    if landmarks is None:
+    face = faces.find(image, name)
+    if face is None:
         return None
+    landmarks = face.landmarks
     camera = place_camera(figure, setting)
     origins = np.broadcast_to(camera.eye, camera.directions.shape)
     hits = Scene(figure.neutral, shown).first_hit(origins, camera.directions)

@@ -5,20 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from data.landmarks import LandmarkFinder
+from data.faces import FoundFace
 from data.views import MakeViews
 
 
-def make_views(
-    backend: str | None, assets: Path | None, finder: LandmarkFinder, device: str
-) -> MakeViews:
+def make_views(backend: str | None, assets: Path | None, device: str) -> MakeViews:
     """A function that reconstructs a picture with a backend, which is loaded when it is called.
 
     It raises a UserError where the backend's assets are missing.
     """
 
     def reconstruct(
-        apex: np.ndarray, onset: np.ndarray | None, size: tuple[int, int]
+        apex: np.ndarray, found: FoundFace, onset: np.ndarray | None, size: tuple[int, int]
     ) -> np.ndarray:
         # Here: a command that turns out to need no views waits for none of this.
         from data.view_pictures import read_views
@@ -27,7 +25,7 @@ def make_views(
         from .reconstruction import Face
 
         engine = load_backend(backend, assets, device)
-        face = Face(apex, finder(apex), onset=onset)
+        face = Face(apex, found.landmarks, onset=onset, found_by=found.found_by)
         (head,) = engine.reconstruct([face])
         with tempfile.TemporaryDirectory() as folder:
             # Through the files that training reads: JPEG is part of what a network learned.

@@ -36,12 +36,6 @@ def face_square(landmarks: np.ndarray) -> Square:
     return Square(float(x), float(y), float((high - low).mean() * 1.1 * 1.25))
 
 
-def whole_square(image: np.ndarray) -> Square:
-    """The smallest square around a whole image (H, W, 3)."""
-    height, width = image.shape[:2]
-    return Square((width - 1) / 2, (height - 1) / 2, float(max(height - 1, width - 1, 1)))
-
-
 def crop(image: np.ndarray, square: Square, size: int = SIZE) -> Tensor:
     """Cut a square out of an image, uint8 (H, W, 3) -> (3, size, size) in [0, 1], black beyond.
 

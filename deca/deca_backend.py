@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.errors import warn
-
 from .assets import Assets
-from .crop import SIZE, Square, crop, face_square, whole_square
+from .crop import SIZE, Square, crop, face_square
 from .detail import MAP, detail_normals
 from .encoder import split_codes
 from .flame import Flame, rotation_matrices
@@ -54,14 +52,14 @@ class DecaBackend:
 
     @torch.no_grad()
     def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face, each on its own; without landmarks the whole image is taken."""
+        """One head a face, each on its own."""
         heads = []
         for start in range(0, len(faces), BATCH):
             heads += self._batch(faces[start : start + BATCH])
         return heads
 
     def _batch(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        squares = [_square(face) for face in faces]
+        squares = [face_square(face.landmarks) for face in faces]
         images = torch.stack(
             [crop(face.image, square) for face, square in zip(faces, squares, strict=True)]
         ).to(self.device)
@@ -124,13 +122,6 @@ class DecaBackend:
         mean, basis = self.albedo
         albedo = mean + torch.einsum("bn,nchw->bchw", codes["texture"], basis)
         return albedo.clamp(0, 1) * harmonic_shading(normals, codes["light"]).clamp(min=0)
-
-
-def _square(face: Face) -> Square:
-    if face.landmarks is None:
-        warn("no face found in some images: DECA takes these as a whole")
-        return whole_square(face.image)
-    return face_square(face.landmarks)
 
 
 def _pixel_camera(camera: Tensor, square: Square) -> Tensor:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data.views import SIZE
 
-from .crop import face_square, whole_square
+from .crop import face_square
 from .reconstruction import Face, Reconstruction
 from .views import draw_frontal, draw_in_image
 
@@ -38,7 +38,7 @@ def panel(head: Reconstruction, face: Face) -> dict[str, np.ndarray]:
     the head does not have, glasses above all, is gone. `its colours` shows what the photograph
     shows, glasses included.
     """
-    square = whole_square(face.image) if face.landmarks is None else face_square(face.landmarks)
+    square = face_square(face.landmarks)
     seen = cv2.warpAffine(face.image, square.to_crop(SIZE), (SIZE, SIZE), flags=cv2.INTER_AREA)
     frontal, textured = draw_frontal(head)
     return {

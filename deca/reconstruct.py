@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from data.errors import UserError, warn
-from data.frames import read_image
-from data.landmarks import LandmarkFinder
+from data.faces import FaceFinder, FoundFace
+from data.frames import UnreadableImageError, read_image
 from data.views import BackendName, view_names
 
 from .anny_backend import AnnyBackend
@@ -70,16 +70,44 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
     return backend
 
 
-def read_face(path: Path, finder: LandmarkFinder, subject: str, onset: Path | None = None) -> Face:
-    """Read an image and find its face; UnreadableImageError if it is no image."""
+def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = None) -> Face:
+    """Read a clip's apex and find the face that its onset shows.
+
+    Without an onset that shows a face, there is none in the result, with a warning.
+    UnreadableImageError if the apex is no image, UserError if it shows no face.
+    """
     image = read_image(path)
     shrink = min(1, LARGEST / max(image.shape[:2]))
     image = _reduced(image, shrink)
-    landmarks = finder(image)
-    if landmarks is None:
-        warn(f"{path}: no face found; the whole image is taken")
-    onset = None if onset is None else _reduced(read_image(onset), shrink)
-    return Face(image, landmarks, subject, onset, 1 / shrink)
+    before = None if onset is None else _read_onset(onset, image.shape, shrink)
+    first, face = _follow(before, image, faces, str(path))
+    if face is None:
+        what = f"no face found by {faces.name}" if first is None else "not the face of the onset"
+        raise UserError(f"{path}: {what}")
+    if before is not None and first is None:
+        warn(f"{onset}: no face in the onset: no facial actions since then")
+        before = None
+    return Face(image, face.landmarks, subject, before, 1 / shrink, face.found_by)
+
+
+def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray | None:
+    try:
+        onset = _reduced(read_image(path), shrink)
+    except UnreadableImageError as error:
+        warn(f"{error}: no facial actions since the onset")
+        return None
+    if onset.shape != shape:
+        warn(f"{path}: of another size than its apex: no facial actions since the onset")
+        return None
+    return onset
+
+
+def _follow(
+    onset: np.ndarray | None, apex: np.ndarray, faces: FaceFinder, where: str
+) -> tuple[FoundFace | None, FoundFace | None]:
+    if onset is None:
+        return None, faces.find(apex, where)
+    return faces.follow(onset, apex, where)
 
 
 def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
@@ -132,11 +160,11 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
     for name in names & pictures.keys():
         Image.fromarray(pictures[name]).save(folder / name, quality=95)
     if "codes.npz" in names:
-        none = np.full((68, 2), np.nan, np.float32)
         np.savez(
             folder / "codes.npz",
             backend=np.array(backend),
-            landmarks=none if head.landmarks is None else face.to_file(head.landmarks),
+            landmarks=face.to_file(head.landmarks),
+            found_by=np.array(face.found_by),
             projected=face.to_file(head.projected),
             **head.codes,
         )

@@ -16,8 +16,9 @@ import pandas as pd
 import torch
 
 from data.errors import UserError, warn
+from data.faces import FOUND_BY, FaceFinder, load_face_finder
 from data.index import four_frames_path, read_index
-from data.landmarks import FinderName, LandmarkFinder, load_landmark_finder
+from data.landmarks import FinderName
 from data.progress import progress_bar
 from data.views import BackendName, claim_views, view_folder
 from data.workers import fixed_threads, worker_pool
@@ -34,11 +35,13 @@ class Engine:
     assets: Path | None
     landmarks: FinderName
     device: str  # cpu or cuda
+    face: int | None = None  # this and the next as for FaceFinder
+    cache: Path | None = None
 
-    def load(self) -> tuple[Backend, LandmarkFinder]:
-        """Load it; errors as load_backend and load_landmark_finder."""
+    def load(self) -> tuple[Backend, FaceFinder]:
+        """Load it; errors as load_backend and load_face_finder."""
         backend = load_backend(self.backend, self.assets, self.device)
-        return backend, load_landmark_finder(self.landmarks, self.device)
+        return backend, load_face_finder(self.landmarks, self.face, self.cache, self.device)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Outcome:
 
     frames: int
     failed: list[str]  # a line each
+    found_by: list[str]  # of each frame that was read
     warnings: list[str]
 
 
@@ -93,11 +97,13 @@ def reconstruct_index(
     ]
     before = len(rows) - sum(len(job.rows) for job in jobs)
     failed: list[str] = []
+    found_by: list[str] = []
     said: set[str] = set()
     try:
         with progress_bar("frames", len(rows), before) as bar:
             for outcome in _outcomes(jobs, engine, loaded, min(workers, len(jobs))):
                 failed += outcome.failed
+                found_by += outcome.found_by
                 for line in outcome.warnings:
                     if line not in said:  # a worker says it once, each of them does
                         bar.say(line)
@@ -106,14 +112,17 @@ def reconstruct_index(
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from there") from None
     if len(failed) == len(rows):
-        raise UserError(f"none of {len(rows)} frames could be read; the first: {failed[0]}")
+        raise UserError(f"none of {len(rows)} frames shows a face; the first: {failed[0]}")
+    if found_by:
+        counts = ", ".join(f"{found_by.count(by)} by {by}" for by in FOUND_BY if by in found_by)
+        print(f"faces found: {counts}; {len(failed)} of {len(rows)} frames skipped")
     if failed:
         print(f"{len(failed)} of {len(rows)} frames failed:", *failed, sep="\n  ", file=sys.stderr)
     return sorted(failed)
 
 
 def _outcomes(
-    jobs: list[Job], engine: Engine, loaded: tuple[Backend, LandmarkFinder], workers: int
+    jobs: list[Job], engine: Engine, loaded: tuple[Backend, FaceFinder], workers: int
 ) -> Iterator[Outcome]:
     if workers <= 1:
         with fixed_threads(1):
@@ -135,7 +144,7 @@ def _in_worker(job: Job) -> Outcome:
     return _reconstruct(job, *_loaded)
 
 
-def _reconstruct(job: Job, backend: Backend, finder: LandmarkFinder) -> Outcome:
+def _reconstruct(job: Job, backend: Backend, faces: FaceFinder) -> Outcome:
     """Fit a subject's frames together, write what is missing."""
     wanted = [folder for folder in job.rows if missing_files(folder, job.extras)]
     read: dict[Path, Face] = {}
@@ -145,19 +154,20 @@ def _reconstruct(job: Job, backend: Backend, finder: LandmarkFinder) -> Outcome:
             if folder not in wanted and not read:
                 break  # nothing that can be written
             try:
-                read[folder] = _read(job.rows[folder], job, finder)
+                read[folder] = _read(job.rows[folder], job, faces)
             except UserError as error:
                 failed.append(f"{job.subject} {job.rows[folder]['clip']}: {error}")
                 warn(f"skipped {failed[-1]}")
-        faces = {folder: read[folder] for folder in job.rows if folder in read}
-        heads = backend.reconstruct(list(faces.values()))
-        for (folder, face), head in zip(faces.items(), heads, strict=True):
+        ready = {folder: read[folder] for folder in job.rows if folder in read}
+        heads = backend.reconstruct(list(ready.values()))
+        for (folder, face), head in zip(ready.items(), heads, strict=True):
             if folder in wanted:
                 write_head(head, face, backend.name, folder, job.extras)
-    return Outcome(len(job.rows), failed, said.getvalue().splitlines())
+    found_by = [face.found_by for face in read.values()]
+    return Outcome(len(job.rows), failed, found_by, said.getvalue().splitlines())
 
 
-def _read(row: Mapping, job: Job, finder: LandmarkFinder) -> Face:
+def _read(row: Mapping, job: Job, faces: FaceFinder) -> Face:
     onset = row.get("onset_frame_path")
     onset = job.root / onset if onset else None
-    return read_face(job.root / row["apex_frame_path"], finder, job.subject, onset)
+    return read_face(job.root / row["apex_frame_path"], faces, job.subject, onset)

@@ -8,16 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.faces import FoundBy
+
 
 @dataclass(frozen=True)
 class Face:
     """One face to reconstruct."""
 
     image: np.ndarray  # uint8 (H, W, 3) RGB, any size
-    landmarks: np.ndarray | None  # (68, 2) in the image's pixels; None: no face was found
+    landmarks: np.ndarray  # (68, 2) in the image's pixels
     subject: str = ""  # faces of one subject may share an identity
     onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
     pixel: float = 1.0  # of `image`, in pixels of the file: large images are reduced
+    found_by: FoundBy = "detector"  # how the landmarks came about
 
     def to_file(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 2) in the image's pixels -> in the file's."""
@@ -63,7 +66,7 @@ class Reconstruction:
     texture: Tensor  # (3, S, S) RGB in [0, 1], in uv
     framing: Framing
     camera: Tensor  # (3,): scale, x, y
-    landmarks: np.ndarray | None  # (68, 2) as given, in the input image's pixels
+    landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
     codes: dict[str, np.ndarray]  # every coefficient, by name
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from data.errors import UserError, warn
+from data.faces import face_cache, load_face_finder
 from data.index import four_frames_path, read_index
-from data.landmarks import choose_finder, load_landmark_finder
+from data.landmarks import choose_finder
 from data.motion_maps import motion_maps
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
@@ -109,13 +110,13 @@ def _find_views(settings: Settings, inputs: Inputs) -> tuple[list[Path], Tensor]
 def _with_maps(settings: Settings, inputs: Inputs) -> Inputs:
     if not settings.root.is_dir():
         raise UserError(f"{settings.root}: no such folder; --root names the datasets' one")
-    finder, made_by = None, "motion_path"
+    faces, made_by = None, "motion_path"
     if "motion_path" not in inputs.index:
-        finder = load_landmark_finder(choose_finder())
-        made_by = f"{settings.flow}, {finder.name}"
+        faces = load_face_finder(choose_finder(), cache=face_cache())
+        made_by = f"{settings.flow}, {faces.name}"
     cache = settings.result / "motion_cache"
     size, flow = settings.motion_size, settings.flow
-    maps = motion_maps(inputs.index, settings.root, size, cache, finder, flow)
+    maps = motion_maps(inputs.index, settings.root, size, cache, faces, flow)
     there = np.isfinite(maps).all(axis=(1, 2, 3))
     rows = torch.from_numpy(np.flatnonzero(there))
     views = inputs.views and (inputs.views[0], inputs.views[1][rows])

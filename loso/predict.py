@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.apex import ApexSettings, all_frames, find_apex
+from data.apex import ApexSettings, all_frames, find_apex, first_face
 from data.corpora import CLASSES
 from data.errors import UserError
+from data.faces import FaceFinder, FoundFace
 from data.frames import IMAGE_SUFFIXES, read_image
-from data.landmarks import LandmarkFinder
-from data.motion import clip_motion
+from data.motion import check_pair, clip_motion
 from data.video import ClipSource, read_frames
 from data.views import MakeViews
 from models.motion import UNITS, MotionNet, build_motion
@@ -35,11 +35,16 @@ class Classifier:
 
 @dataclass(frozen=True)
 class ClipFrames:
-    """What was picked from a clip: uint8 (H, W, 3) RGB. A single image is its own apex."""
+    """What was picked from a clip: uint8 (H, W, 3) RGB, and the same face in each.
+
+    A single image is its own apex. A face is None where an index's frame shows none.
+    """
 
     apex: np.ndarray
-    apex_number: int | None
+    apex_face: FoundFace | None
+    apex_number: int | None = None
     onset: np.ndarray | None = None
+    onset_face: FoundFace | None = None
     onset_number: int | None = None
 
 
@@ -98,31 +103,43 @@ def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
     return network.eval()
 
 
-def pick_frames(
-    clip: Path, onset: int | None, apex: int | None, finder: LandmarkFinder
-) -> ClipFrames:
-    """Read the onset (the first frame unless given) and the apex (found unless given) of a clip.
+def pick_frames(clip: Path, onset: int | None, apex: int | None, faces: FaceFinder) -> ClipFrames:
+    """Read the onset and the apex of a clip, and find its face in both.
 
-    `clip` is a folder of frames, a video (frames count from 0) or a single image.
+    The onset is the first frame that shows the face unless given, the apex is looked for unless
+    given. `clip` is a folder of frames, a video (frames count from 0) or a single image.
+    UserError where there is no face, or the apex does not come after the onset.
     """
-    if clip.suffix.lower() in IMAGE_SUFFIXES:
+    if clip.suffix.lower() in IMAGE_SUFFIXES and clip.is_file():
         if onset is not None or apex is not None:
             raise UserError(f"{clip}: a single image has no frames for --onset and --apex")
-        return ClipFrames(read_image(clip), None)
+        image = read_image(clip)
+        face = faces.find(image, str(clip))
+        if face is None:
+            raise UserError(f"{clip}: no face found by {faces.name}")
+        return ClipFrames(image, face)
     source = all_frames(clip)
+    if onset is not None and apex is not None and onset >= apex:
+        raise UserError(f"{clip}: --onset {onset} does not come before --apex {apex}")
     if apex is None:
-        settings = ApexSettings(finder.name)
-        apex = find_apex(_from(source, onset, clip), finder, settings, str(clip)).frame
-    wanted = {}
-    for number, image in read_frames(source):
-        if onset is None:
-            onset = number
-        if number in (onset, apex):
-            wanted[number] = image
+        settings = ApexSettings(faces.name, face=faces.number)
+        found = find_apex(_from(source, onset, clip), faces, settings, str(clip))
+        onset, apex = (found.numbers[0] if onset is None else onset), found.frame
+    elif onset is None:
+        onset, _ = first_face(source, faces, str(clip))
+        if onset >= apex:
+            raise UserError(
+                f"{clip}: --apex {apex}, but the first frame with a face is {onset}: an apex comes "
+                "after its onset"
+            )
+    wanted = {number: image for number, image in read_frames(source) if number in (onset, apex)}
     for name, number in (("--onset", onset), ("--apex", apex)):
         if number not in wanted:
             raise UserError(f"{clip}: no frame {number} ({name})")
-    return ClipFrames(wanted[apex], apex, wanted[onset], onset)
+    first, second = wanted[onset], wanted[apex]
+    check_pair(first, second, str(clip))
+    onset_face, apex_face = faces.pair(first, second, str(clip))
+    return ClipFrames(second, apex_face, apex, first, onset_face, onset)
 
 
 def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:
@@ -147,28 +164,26 @@ class Readings:
 def read_clip(
     classifier: Classifier,
     clip: ClipFrames,
-    finder: LandmarkFinder,
     make_views: MakeViews,
     where: str,
 ) -> Readings:
     """Reconstruct and measure what the networks read; `where` names the clip in errors.
 
-    make_views: (apex, onset, (height, width)) -> grey uint8 (13, height, width), by the backend
-    that the networks learned from. UserError for the motion of a single image.
+    make_views: by the backend that the networks learned from. UserError for the motion of a
+    single image.
     """
     settings = classifier.settings
     maps = views = None
     if settings.reads_motion:
         if clip.onset is None:
             raise UserError(f"{where}: one image has no motion; these weights need a clip")
-        maps = clip_motion(
-            clip.onset, clip.apex, finder, settings.motion_size, settings.flow, where
-        )
+        pair = clip.onset_face, clip.apex_face
+        maps = clip_motion(clip.onset, clip.apex, pair, settings.motion_size, settings.flow, where)
     if settings.reads_views:
         from data.transforms import stored_size
 
         size = stored_size(settings.image_size, settings.augment)
-        views = make_views(clip.apex, clip.onset, size)
+        views = make_views(clip.apex, clip.apex_face, clip.onset, size)
     return Readings(views, maps)
 
 

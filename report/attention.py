@@ -11,8 +11,8 @@ from torch import nn
 
 from data.corpora import CLASSES
 from data.errors import UserError, warn
+from data.faces import FaceFinder
 from data.frames import read_image
-from data.landmarks import LandmarkFinder, whole_image
 from data.motion import face_frame
 from data.pictures import resize
 from data.progress import progress_bar
@@ -52,7 +52,7 @@ def look(
     settings: Settings,
     clip: ClipFrames | None,
     readings: Readings,
-    finder: LandmarkFinder,
+    faces: FaceFinder,
     name: str,
     label: int | None = None,
 ) -> Look:
@@ -65,7 +65,7 @@ def look(
     hottest, chance = erasing_costs(network, batch, heats, target, settings.seed)
     rows = []
     for heat in heats:
-        points = _landmarks(heat.stream, clip, readings, settings, finder)
+        points = _landmarks(heat.stream, clip, readings, settings, faces)
         inside, area = (np.nan, np.nan) if points is None else share_in_cells(heat.map, points)
         rows.append({
             "prediction": target, "stream": heat.stream, "heat_in_cells": inside,
@@ -81,7 +81,7 @@ def look(
 
 
 def write_attention(
-    folder: Path, finder: LandmarkFinder, form: Format = "png", limit: int | None = None
+    folder: Path, faces: FaceFinder, form: Format = "png", limit: int | None = None
 ) -> pd.DataFrame:
     """Panels of an experiment's held-out clips, each seen by its fold's own network.
 
@@ -112,20 +112,27 @@ def write_attention(
             network = build_saved(read_network(path), path)
             for position in clips:
                 clip = inputs.index.iloc[position]
-                picked, readings = _of_index(settings, inputs, position)
+                picked, readings = _of_index(settings, inputs, position, faces)
                 name = f"{clip['data']} {clip['subject']} {clip['clip']}"
-                seen = look(network, settings, picked, readings, finder, name, int(clip["label"]))
+                seen = look(network, settings, picked, readings, faces, name, int(clip["label"]))
                 seen.save(panel_path(folder, clip, form))
                 which = {key: clip[key] for key in ("data", "subject", "clip", "label")}
                 rows += [which | row for row in seen.rows]
                 bar.advance()
     table = pd.DataFrame(rows)
+    faceless = table[table["heat_in_cells"].isna()].drop_duplicates(["data", "subject", "clip"])
+    if len(faceless):
+        first = " ".join(faceless.iloc[0][["data", "subject", "clip"]])
+        warn(
+            f"{folder.name}: {len(faceless)} clips with a picture that shows no face or has no "
+            f"frame (the first: {first}): their share of heat in the cells is empty"
+        )
     write_tables(folder, {"attention.csv": table.round(5)})
     return table
 
 
 def _of_index(
-    settings: Settings, inputs: Inputs, position: int
+    settings: Settings, inputs: Inputs, position: int, faces: FaceFinder
 ) -> tuple[ClipFrames | None, Readings]:
     clip = inputs.index.iloc[position]
     views = maps = picked = None
@@ -135,12 +142,18 @@ def _of_index(
     if settings.reads_motion:
         maps = inputs.maps[position]
     if clip["apex_frame_path"]:
-        onset = clip["onset_frame_path"]
-        picked = ClipFrames(
-            read_image(settings.root / clip["apex_frame_path"]), None,
-            read_image(settings.root / onset) if onset else None,
-        )  # fmt: skip
+        picked = _read_frames(settings.root, clip, faces)
     return picked, Readings(views, maps)
+
+
+def _read_frames(root: Path, clip: pd.Series, faces: FaceFinder) -> ClipFrames:
+    apex = read_image(root / clip["apex_frame_path"])
+    name = f"{clip['data_sub']} {clip['clip']}"
+    if not clip["onset_frame_path"]:
+        return ClipFrames(apex, faces.find(apex, name))
+    onset = read_image(root / clip["onset_frame_path"])
+    onset_face, apex_face = faces.follow(onset, apex, name)
+    return ClipFrames(apex, apex_face, None, onset, onset_face)
 
 
 def _landmarks(
@@ -148,28 +161,24 @@ def _landmarks(
     clip: ClipFrames | None,
     readings: Readings,
     settings: Settings,
-    finder: LandmarkFinder,
+    faces: FaceFinder,
 ) -> np.ndarray | None:
-    """68 landmarks (68, 2) in the pixels of a stream's picture; None where there is no frame."""
+    """68 landmarks (68, 2) in the pixels of a stream's picture; None where it shows no face."""
     if stream == "views":
-        frontal = readings.views[YAWS.index(0)]
-        large = cv2.resize(frontal, (SIZE, SIZE))
-        return _to_read(_find(finder, np.dstack([large] * 3)), (SIZE, SIZE), settings)
+        frontal = cv2.resize(readings.views[YAWS.index(0)], (SIZE, SIZE))
+        face = faces.find(np.dstack([frontal] * 3), "a frontal view")
+        return None if face is None else _to_read(face.landmarks, (SIZE, SIZE), settings)
     if clip is None:
         return None
     if stream == "frame":
-        return _to_read(_find(finder, clip.apex), clip.apex.shape[:2], settings)
-    points = _find(finder, clip.onset)
+        if clip.apex_face is None:
+            return None
+        return _to_read(clip.apex_face.landmarks, clip.apex.shape[:2], settings)
+    if clip.onset_face is None:
+        return None
+    points = clip.onset_face.landmarks
     to_frame = np.linalg.inv(face_frame(points)[0])  # pixels -> the face's frame, [0, 1]²
     return settings.motion_size * (points @ to_frame[:2, :2].T + to_frame[:2, 2])
-
-
-def _find(finder: LandmarkFinder, image: np.ndarray) -> np.ndarray:
-    points = finder(image)
-    if points is not None:
-        return points
-    warn(f"no face found by {finder.name} in some pictures; taking these as the face's box")
-    return finder.in_box(image, whole_image(image))
 
 
 def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> np.ndarray:

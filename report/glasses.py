@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from data.corpora import CORPORA
 from data.demo_plan import bare_frame
 from data.errors import UserError
+from data.faces import FaceFinder
 from data.frames import frame_number, read_image
-from data.landmarks import LandmarkFinder
 from data.views import YAWS
 from deca.panel import panel
 from deca.reconstruct import read_face
@@ -38,7 +38,7 @@ class Wearer:
 
 
 def look_at_wearers(
-    index: pd.DataFrame, root: Path, backend: Backend, finder: LandmarkFinder
+    index: pd.DataFrame, root: Path, backend: Backend, faces: FaceFinder
 ) -> Iterable[Wearer]:
     """Reconstruct one apex frame of each subject with glasses.
 
@@ -47,10 +47,10 @@ def look_at_wearers(
     """
     clips = [row for row in index.to_dict("records") if _wears(row)]
     if not clips:
-        raise UserError("no subject of this index wears glasses (the list: spec datasets.md)")
+        raise UserError("no subject of this index wears glasses (the list: data/corpora.py)")
     for name in sorted({row["data_sub"] for row in clips}):
         own = [row for row in clips if row["data_sub"] == name]
-        yield _look(next((row for row in own if _truth(row, root)), own[0]), root, backend, finder)
+        yield _look(next((row for row in own if _truth(row, root)), own[0]), root, backend, faces)
 
 
 def _wears(row: Mapping) -> bool:
@@ -63,16 +63,16 @@ def _truth(row: Mapping, root: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _look(row: Mapping, root: Path, backend: Backend, finder: LandmarkFinder) -> Wearer:
+def _look(row: Mapping, root: Path, backend: Backend, faces: FaceFinder) -> Wearer:
     path = root / row["apex_frame_path"]
-    face = read_face(path, finder, "")
+    face = read_face(path, faces, "")
     truth = _truth(row, root)
-    faces = [face] if truth is None else [face, read_face(truth, finder, "")]
-    heads = backend.reconstruct(faces)
+    both = [face] if truth is None else [face, read_face(truth, faces, "")]
+    heads = backend.reconstruct(both)
     pictures = panel(heads[0], face)
     frames_differ = views_differ = float("nan")
     if truth is not None:
-        bare = panel(heads[1], faces[1])
+        bare = panel(heads[1], both[1])
         pictures |= {"truth": bare["input"], "frontal of truth": bare["frontal"]}
         frames_differ = _difference(read_image(path), read_image(truth))
         views_differ = _difference(*(_views(head) for head in heads))

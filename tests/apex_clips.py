@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 from skimage.data import astronaut
 
-from data.landmarks import DlibFinder
+from data.faces import FaceFinder, load_face_finder
 
 FRAMES, APEX = 15, 6
 
 
 @cache
-def finder() -> DlibFinder:
-    return DlibFinder()
+def finder() -> FaceFinder:
+    return load_face_finder("dlib")
 
 
 @cache
 def face() -> tuple[np.ndarray, np.ndarray]:
     """The face, uint8 (250, 280, 3), and its landmarks."""
     image = astronaut()[20:270, 80:360].copy()
-    return image, finder()(image)
+    return image, finder().find(image, "face").landmarks
 
 
 @cache

@@ -7,11 +7,14 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest import mock
 
 # One thread a process: pytest runs one process a core, and OpenMP's threads wait by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What one test finds in a picture is not to serve the next run's.
+os.environ["DSNCA_CACHE"] = tempfile.mkdtemp(prefix="dsnca-tests-")
 
 import cv2
 import numpy as np
@@ -170,12 +173,12 @@ def root3d(tiny, tmp_path_factory):
     return root
 
 
-def classify(classifier, clip, finder):
+def classify(classifier, clip):
     """A clip's prediction, as predict.py makes it."""
     from deca.clip_views import make_views
     from loso.predict import clip_batch, predict, read_clip
 
     cpu = torch.device("cpu")
-    views = make_views(classifier.views_by, None, finder, "cpu")
-    readings = read_clip(classifier, clip, finder, views, "clip")
+    views = make_views(classifier.views_by, None, "cpu")
+    readings = read_clip(classifier, clip, views, "clip")
     return predict(classifier, clip_batch(clip, readings, classifier.settings, cpu), cpu)

@@ -10,8 +10,8 @@ from benchmarks.bench_reconstruction import expression_change
 from data.demo_figure import build_figure
 from data.demo_picture import draw
 from data.demo_plan import generator, sample_person, sample_setting
+from data.faces import load_face_finder
 from data.head import sample_identity
-from data.landmarks import load_landmark_finder
 from deca.anny_backend import EYES, MAP, AnnyBackend
 from deca.anny_fit import read_landmarks
 from deca.anny_flow import actions_between
@@ -31,7 +31,7 @@ def backend() -> AnnyBackend:
 @pytest.fixture(scope="module")
 def astronaut() -> Face:
     image = skimage.data.astronaut()
-    return Face(image, load_landmark_finder("dlib")(image))
+    return Face(image, load_face_finder("dlib").find(image, "astronaut").landmarks)
 
 
 def test_landmarks_lie_symmetric_on_the_head(backend: AnnyBackend) -> None:
@@ -63,29 +63,6 @@ def test_a_subject_has_one_identity(backend: AnnyBackend, astronaut: Face) -> No
     assert np.array_equal(first, second)
     first, second = (head.codes["shape"] for head in backend.reconstruct(two))
     assert not np.allclose(first, second)
-
-
-def test_no_face_takes_the_whole_image(
-    backend: AnnyBackend, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (head,) = backend.reconstruct([Face(np.full((30, 30, 3), 90, np.uint8), None)])
-    assert "whole" in capsys.readouterr().err
-    assert head.projected.min() > 0 and head.projected.max() < 30
-    assert not head.codes["actions"].any()
-
-
-def test_an_onset_of_another_size_is_left_out(
-    backend: AnnyBackend, astronaut: Face, capsys
-) -> None:
-    plain, small = (
-        Face(astronaut.image, astronaut.landmarks, onset=onset)
-        for onset in (None, astronaut.image[:100])
-    )
-    # Each by itself: within a batch the last bits of a frame depend on its place.
-    (plain,), (small,) = backend.reconstruct([plain]), backend.reconstruct([small])
-    assert "differ in size" in capsys.readouterr().err
-    assert "actions_delta" not in small.codes
-    assert np.allclose(plain.codes["actions"], small.codes["actions"])
 
 
 @pytest.mark.parametrize("name", ["browInnerUp", "noseSneerLeft", "mouthSmileRight"])
@@ -140,8 +117,10 @@ def test_the_views_show_the_expression_of_the_apex(backend: AnnyBackend) -> None
     figure = build_figure(sample_person(0, "smic", "expression"), with_glasses=False)
     setting = sample_setting(generator(0, "expression", "setting"))
     frames = (draw(figure, setting, actions, np.zeros((3, 3), np.float32)) * 255).astype(np.uint8)
-    finder = load_landmark_finder("dlib")
-    faces = [Face(frame, finder(frame), "s", onset=frames[0]) for frame in frames]
+    finder = load_face_finder("dlib")
+    faces = [
+        Face(frame, finder.find(frame, "drawn").landmarks, "s", onset=frames[0]) for frame in frames
+    ]
     onset, brows, lips = backend.reconstruct(faces)
     for apex, group in ((brows, "brows_down"), (lips, "lip_corners_down")):
         acting, rest = expression_change(backend, apex, onset, group)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from data.apex import ApexSettings, all_frames, find_apex, frames_between, plot_apex
 from data.cells import CELL_NAMES, cell_values, cells_curve, face_cells
 from data.errors import UserError
+from data.faces import FaceFinder, FoundFace
 from data.pattern import pattern_curve
 from data.video import read_frames
 
@@ -19,22 +20,16 @@ GOLDEN = np.load(Path(__file__).parent / "golden" / "apex_small.npz")
 PATTERN, CELLS = ApexSettings("dlib"), ApexSettings("dlib", method="cells")
 
 
-class Faceless:
-    """A finder that sees a face only in the images that `faces` says."""
+class Seeing(FaceFinder):
+    """A face finder that sees the face only in the pictures that `sees` says, and counts them."""
 
-    name = "dlib"
+    def __init__(self, sees=lambda image: True):
+        super().__init__(finder().finder)
+        self.sees, self.asked = sees, 0
 
-    def __init__(self, faces=lambda image: False):
-        self.faces = faces
-        self.asked = 0
-
-    def __call__(self, image):
+    def all(self, image):
         self.asked += 1
-        return face()[1] if self.faces(image) else None
-
-    def in_box(self, image, box):
-        assert tuple(box) == (0, 0, image.shape[1], image.shape[0])
-        return face()[1]
+        return [FoundFace(face()[1], "detector")] if self.sees(image) else []
 
 
 def test_cells_values_and_curve_equal_the_golden_numbers():
@@ -116,7 +111,7 @@ def test_the_cells_method_is_the_published_curve(clip_folder):
     apex = find_apex(all_frames(clip_folder), finder(), CELLS, "clip")
     grey = np.stack([image for _, image in read_frames(all_frames(clip_folder), grey=True)])
     onset = next(read_frames(all_frames(clip_folder)))[1]
-    np.testing.assert_allclose(apex.curve, cells_curve(grey, face_cells(finder()(onset))))
+    np.testing.assert_allclose(apex.curve, cells_curve(grey, face_cells(face_of(onset))))
     assert apex.frame == 100 + np.argmax(apex.curve)
 
 
@@ -125,31 +120,68 @@ def test_landmarks_anew_in_every_frame_move_the_cells(clip_folder):
     apex = find_apex(all_frames(clip_folder), finder(), setting, "clip")
     images = [image for _, image in read_frames(all_frames(clip_folder))]
     grey = np.stack([image for _, image in read_frames(all_frames(clip_folder), grey=True)])
-    cells = np.stack([face_cells(finder()(image)) for image in images])
+    cells = np.stack([face_cells(face_of(image)) for image in images])
     np.testing.assert_allclose(apex.curve, cells_curve(grey, cells))
 
 
+def face_of(image):
+    return finder().find(image, "frame").landmarks
+
+
 def test_landmarks_are_looked_for_once_a_clip(clip_folder):
-    counting = Faceless(lambda image: True)
+    counting = Seeing()
     find_apex(all_frames(clip_folder), counting, PATTERN, "clip")
     assert counting.asked == 1
 
 
-def test_a_frame_without_a_face_takes_the_nearest_landmarks(clip_folder, capsys):
+def test_a_face_that_the_detector_misses_at_first_is_followed_back(clip_folder, capsys):
     images = [image for _, image in read_frames(all_frames(clip_folder))]
-    later = Faceless(lambda image: np.array_equal(image, images[2]))
+    later = Seeing(lambda image: np.array_equal(image, images[2]))
     apex = find_apex(all_frames(clip_folder), later, PATTERN, "clip")
-    every = ApexSettings("dlib", landmarks_every=2)
-    assert find_apex(all_frames(clip_folder), later, every, "clip") == apex
-    assert later.asked == 3 + 8
+    assert apex.numbers[0] == 100 and apex.found_by == "followed"
     assert capsys.readouterr().err == ""
 
 
-def test_a_clip_without_a_face_takes_the_whole_image_with_a_warning(clip_folder, capsys):
-    apex = find_apex(all_frames(clip_folder), Faceless(), PATTERN, "clip 7")
-    assert abs(apex.frame - 100 - APEX) <= 1
-    warning = capsys.readouterr().err
-    assert warning.startswith("warning: clip 7: no face found in 15 frames") and "whole" in warning
+def test_a_clip_without_a_face_is_refused(tmp_path, clip_folder):
+    with pytest.raises(UserError, match="clip 7: no face found by dlib in 15 frames"):
+        blank = tmp_path / "blank"
+        write_frames(blank, np.zeros((15, 250, 280, 3), np.uint8))
+        find_apex(all_frames(blank), finder(), PATTERN, "clip 7")
+
+
+@pytest.mark.parametrize("dark", [(0,), (0, 1, 2), (14,), (13, 14), (7,), (0, 6, 14)])
+def test_frames_without_the_face_are_left_out(tmp_path, capsys, dark):
+    frames = draw_clip().copy()
+    frames[list(dark)] = 0
+    write_frames(tmp_path / "clip", frames)
+    apex = find_apex(all_frames(tmp_path / "clip"), finder(), PATTERN, "clip")
+    shown = [100 + t for t in range(FRAMES) if t not in dark]
+    assert list(apex.numbers) == shown
+    assert abs(apex.frame - 100 - APEX) <= 2
+    inside = [100 + t for t in dark if 100 + t > shown[0]]
+    message = f"clip: the face is not in {len(inside)} of"
+    assert (message in capsys.readouterr().err) == bool(inside)
+
+
+def test_a_face_too_small_or_outside_is_named(clip_folder):
+    for points, fault in ((face()[1] - 500, "outside the picture"), (face()[1] / 50, "too small")):
+        lost = Seeing()
+        lost.all = lambda image, points=points: [FoundFace(points, "detector")]
+        with pytest.raises(UserError, match=f"clip: the face is too small.*outside|{fault}"):
+            find_apex(all_frames(clip_folder), lost, PATTERN, "clip")
+
+
+def test_a_long_clip_is_warned_of_and_a_recording_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("data.apex.LONG", 10)
+    folder = tmp_path / "clip"
+    write_frames(folder, draw_clip())
+    find_apex(all_frames(folder), finder(), PATTERN, "clip")
+    assert "clip: more than 10 frames; a micro-expression lasts half a second" in (
+        capsys.readouterr().err
+    )
+    monkeypatch.setattr("data.apex.MOST", 13)
+    with pytest.raises(UserError, match="clip: more than 13 frames; cut the clip"):
+        find_apex(all_frames(folder), finder(), PATTERN, "clip")
 
 
 def write_video(path: Path, clip: np.ndarray) -> None:
@@ -248,13 +280,6 @@ def test_ends_that_are_missing_fall_back_to_near_frames(clip_folder, capsys):
     assert "a: no offset frame 115; the nearest, 114, stands in" in warnings
     with pytest.raises(UserError, match="a: no offset frame 117, nor one within two"):
         frames_between(clip_folder, 100, 117, "a")
-
-
-def test_landmarks_outside_the_image(clip_folder):
-    lost = Faceless(lambda image: True)
-    lost.__class__ = type("Lost", (Faceless,), {"__call__": lambda s, i: face()[1] - 500})
-    with pytest.raises(UserError, match="landmarks lie outside the image"):
-        find_apex(all_frames(clip_folder), lost, PATTERN, "clip")
 
 
 def test_plot(clip_folder, tmp_path):

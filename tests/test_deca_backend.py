@@ -14,7 +14,7 @@ from deca_assets import assets_folder, landmark_points, write_albedo
 
 from data.errors import UserError
 from deca.assets import load_assets
-from deca.crop import Square, crop, face_square, whole_square
+from deca.crop import Square, crop, face_square
 from deca.deca_backend import DecaBackend
 from deca.flame import rotation_matrices
 from deca.geometry import project, vertex_normals
@@ -107,19 +107,11 @@ def test_heads_do_not_depend_on_their_batch(backend, face, head):
     assert backend.reconstruct([]) == []
 
 
-def test_no_face_takes_the_whole_image_and_says_so(backend, face, capsys):
-    (found,) = backend.reconstruct([Face(face.image, None)])
-    assert "no face found" in capsys.readouterr().err
-    assert found.landmarks is None
-    whole = whole_square(face.image)
-    scale = float(found.camera[0]) / found.codes["camera"][0]
-    assert scale == pytest.approx(112 * whole.side / 223, rel=1e-3)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (20, 30), (2000, 3000)])
 def test_images_of_any_size(backend, size):
     image = np.full((*size, 3), 90, np.uint8)
-    (found,) = backend.reconstruct([Face(image, None)])
+    points = np.random.default_rng(0).uniform(0, 1, (68, 2)) * size[::-1]
+    (found,) = backend.reconstruct([Face(image, points.astype(np.float32))])
     assert np.isfinite(found.projected).all()
     assert found.texture.isfinite().all()
 

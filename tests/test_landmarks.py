@@ -1,15 +1,14 @@
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from apex_clips import face, finder
+from apex_clips import face
 
 from data import landmarks
 from data.errors import UserError
-from data.landmarks import FAN_FILES, FanFinder, choose_finder, fan_is_here, whole_image
+from data.landmarks import FAN_FILES, FanFinder, choose_finder, fan_is_here
 
 
 def test_dlib_finds_the_parts_of_a_face_where_they_are():
@@ -23,33 +22,6 @@ def test_dlib_finds_the_parts_of_a_face_where_they_are():
     }
     for name, (found, there) in by_hand.items():
         assert np.abs(found - there).max() < 5, name  # of a face 93 pixels wide
-
-
-def test_landmarks_follow_the_face():
-    image, points = face()
-    moved = cv2.warpAffine(image, np.float32([[1, 0, 6], [0, 1, -4]]), image.shape[1::-1])
-    assert np.abs(finder()(moved) - points - (6, -4)).mean() < 1.5
-
-
-def test_no_face_gives_none_and_the_whole_image_still_gives_landmarks():
-    image, points = face()
-    assert finder()(np.full((120, 120, 3), 128, np.uint8)) is None
-    left, top = points.min(0).astype(int)
-    right, bottom = points.max(0).astype(int)
-    crop = image[top - 15 : bottom, left:right]
-    found = finder().in_box(crop, whole_image(crop))
-    assert np.abs(found - (points - (left, top - 15))).mean() < 3
-
-
-def test_of_several_faces_the_largest_is_taken_with_a_warning(capsys):
-    image, points = face()
-    small = cv2.resize(image, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-    both = np.zeros((image.shape[0], image.shape[1] + small.shape[1], 3), np.uint8)
-    both[: small.shape[0], : small.shape[1]] = small
-    both[:, small.shape[1] :] = image
-    found = finder()(both)
-    assert np.abs(found - points - (small.shape[1], 0)).mean() < 2
-    assert "2 faces in an image: taking the largest" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -73,12 +45,12 @@ def test_fan_loads_its_weights_from_disk_and_speaks_the_same_interface(fan_files
     monkeypatch.setattr("torch.hub.download_url_to_file", None)  # would fail if called
     image, _ = face()
     fan = FanFinder()
-    assert fan(image) is None
+    assert fan.boxes(image) == []
     found = fan.in_box(image, (90, 40, 190, 180))
     assert found.shape == (68, 2) and found.dtype == np.float32
     box = np.array([[100.0, 50, 200, 190], [90, 40, 190, 180]])
     monkeypatch.setattr(fan._fan.face_detector, "detect_from_image", lambda _: [[*box[1], 0.9]])
-    assert np.array_equal(fan(image), found)
+    assert np.array_equal(fan.in_box(image, fan.boxes(image)[0]), found)
     assert not np.array_equal(fan.in_box(image, box[0]), found)
 
 

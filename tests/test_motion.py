@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data import errors
 from data.errors import UserError
-from data.landmarks import load_landmark_finder
+from data.faces import FaceFinder, load_face_finder
 from data.motion import (
     clip_motion,
     face_frame,
@@ -28,12 +28,12 @@ FACE = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
 
 @pytest.fixture(scope="module")
 def finder():
-    return load_landmark_finder("dlib")
+    return load_face_finder("dlib")
 
 
 @pytest.fixture(scope="module")
 def points(finder):
-    return finder(FACE)
+    return finder.find(FACE, "face").landmarks
 
 
 @pytest.fixture(autouse=True)
@@ -41,20 +41,18 @@ def warn_anew(monkeypatch):
     monkeypatch.setattr(errors, "_warned", set())
 
 
-class Blind:
-    """A finder that sees no face in some pictures."""
+class Counting(FaceFinder):
+    """A face finder that counts the pictures that it has looked at."""
 
-    name = "blind"
+    calls = 0
 
-    def __init__(self, finder, *, sees_onset=True, sees_apex=True):
-        self.finder, self.sees, self.calls = finder, [sees_onset, sees_apex], 0
-
-    def __call__(self, image):
+    def all(self, image):
         self.calls += 1
-        return self.finder(image) if self.sees[(self.calls - 1) % 2] else None
+        return super().all(image)
 
-    def in_box(self, image, box):
-        return self.finder.in_box(image, box)
+
+def pair(faces, onset, apex):
+    return faces.pair(onset, apex, "clip")
 
 
 def moved(image, places, shifts, sigma=12.0, head=None):
@@ -135,7 +133,7 @@ def test_map_shows_a_local_movement_despite_the_heads(points, finder, flow):
     width = np.linalg.norm(frame[:2, 0])
     corners = points[[48, 54]]
     apex = moved(FACE, corners, [(-3, -2), (3, -2)], head=turn(2, 6, -4))
-    made = clip_motion(FACE, apex, finder, flow=flow)
+    made = clip_motion(FACE, apex, pair(finder, FACE, apex), flow=flow)
     assert made.shape == (3, 28, 28)
     assert made.dtype == np.float32
     left, right = at(frame, corners[0]), at(frame, corners[1])
@@ -160,36 +158,14 @@ def test_map_size_is_free_and_scale_stays(points):
 
 def test_equal_pictures_have_no_motion(finder):
     with pytest.raises(UserError, match=r"clip 7: onset and apex are the same picture"):
-        clip_motion(FACE, FACE.copy(), finder, where="clip 7")
+        clip_motion(FACE, FACE.copy(), pair(finder, FACE, FACE), where="clip 7")
     with pytest.raises(UserError, match=r"onset is 240 x 240 pixels, apex 120 x 240"):
-        clip_motion(FACE, FACE[:, :120], finder)
+        clip_motion(FACE, FACE[:, :120], pair(finder, FACE, FACE))
 
 
 def test_points_that_span_no_face():
     with pytest.raises(UserError, match=r"clip 7: the landmarks span 0 pixels"):
         face_frame(np.zeros((68, 2), np.float32), "clip 7")
-
-
-@pytest.mark.parametrize(("onset", "apex"), [(True, False), (False, True)])
-def test_landmarks_missing_in_one_frame_are_sought_in_the_others_box(
-    finder, points, capsys, onset, apex
-):
-    second = moved(FACE, points[[19, 24]], [(0, -4), (0, -4)])
-    whole = clip_motion(FACE, second, finder)
-    made = clip_motion(FACE, second, Blind(finder, sees_onset=onset, sees_apex=apex), where="c1")
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert f"c1: no face found by blind in the {'onset' if not onset else 'apex'}" in message
-    assert np.corrcoef(made[1].ravel(), whole[1].ravel())[0, 1] > 0.7
-
-
-def test_landmarks_missing_in_both_take_the_whole_picture(finder, points, capsys):
-    crop = np.s_[30:200, 40:190]
-    second = moved(FACE, points[[19, 24]], [(0, -4), (0, -4)])
-    blind = Blind(finder, sees_onset=False, sees_apex=False)
-    made = clip_motion(FACE[crop].copy(), second[crop].copy(), blind, where="c1")
-    assert "taking the whole image" in capsys.readouterr().err
-    assert np.isfinite(made).all()
 
 
 def own_range(made):
@@ -263,7 +239,7 @@ def clips(tmp_path, points):
 
 
 def test_clips_without_a_map_are_named_and_nan(clips, finder, tmp_path, capsys):
-    maps = motion_maps(clips, tmp_path, finder=finder)
+    maps = motion_maps(clips, tmp_path, faces=finder)
     assert np.isfinite(maps).all((1, 2, 3)).tolist() == [True, False, False]
     message = capsys.readouterr().err
     assert "skipped smic_01 b: " in message
@@ -271,23 +247,23 @@ def test_clips_without_a_map_are_named_and_nan(clips, finder, tmp_path, capsys):
     assert "skipped smic_01 c: onset and apex are the same frame" in message
     assert "2 of 3 clips have no motion map" in message
     with pytest.raises(UserError, match="none of the 2 clips has a motion map"):
-        motion_maps(clips[1:], tmp_path, finder=finder)
+        motion_maps(clips[1:], tmp_path, faces=finder)
 
 
 def test_maps_are_computed_once(clips, finder, tmp_path):
     clips, cache = clips[:1], tmp_path / "cache"
-    first = Blind(finder)
-    maps = motion_maps(clips, tmp_path, cache=cache, finder=first)
+    first = Counting(finder.finder)
+    maps = motion_maps(clips, tmp_path, cache=cache, faces=first)
     assert first.calls == 2
-    again = Blind(finder)
-    assert np.array_equal(motion_maps(clips, tmp_path, cache=cache, finder=again), maps)
+    again = Counting(finder.finder)
+    assert np.array_equal(motion_maps(clips, tmp_path, cache=cache, faces=again), maps)
     assert again.calls == 0
     assert len(list(cache.iterdir())) == 1
     # Another size, and another picture in the file's place, are other maps.
-    motion_maps(clips, tmp_path, size=20, cache=cache, finder=again)
+    motion_maps(clips, tmp_path, size=20, cache=cache, faces=again)
     assert again.calls == 2
-    write_rgb(tmp_path / "a_1.png", FACE[::-1])
-    motion_maps(clips, tmp_path, cache=cache, finder=again)
+    write_rgb(tmp_path / "a_1.png", np.roll(FACE, 2, axis=0))
+    motion_maps(clips, tmp_path, cache=cache, faces=again)
     assert again.calls == 4
 
 
@@ -297,13 +273,13 @@ def test_index_with_ready_maps_needs_no_frames(tmp_path, points):
     index = pd.DataFrame({"data_sub": ["a"], "clip": ["b"], "motion_path": ["m.png"]})
     maps = motion_maps(index, tmp_path)
     assert np.array_equal(maps[0], read_map(tmp_path / "m.png"))
-    with pytest.raises(ValueError, match="landmark finder"):
+    with pytest.raises(ValueError, match="face finder"):
         motion_maps(index.drop(columns="motion_path"), tmp_path)
 
 
 def test_cache_file_that_is_cut_off_is_made_anew(clips, finder, tmp_path):
     cache = tmp_path / "cache"
-    maps = motion_maps(clips[:1], tmp_path, cache=cache, finder=finder)
+    maps = motion_maps(clips[:1], tmp_path, cache=cache, faces=finder)
     (kept,) = cache.iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
-    assert np.array_equal(motion_maps(clips[:1], tmp_path, cache=cache, finder=finder), maps)
+    assert np.array_equal(motion_maps(clips[:1], tmp_path, cache=cache, faces=finder), maps)

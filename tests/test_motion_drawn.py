@@ -13,8 +13,8 @@ from data.demo_plan import generator, sample_person, sample_setting
 from data.drawn_actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of
 from data.drawn_motion import BLOCK, draw_motion
 from data.errors import UserError
+from data.faces import load_face_finder
 from data.head import load_head
-from data.landmarks import load_landmark_finder
 from data.motion import clip_motion, flow_to_maps
 from data.motion_domains import DOMAINS, HELD_OUT, PLAIN, TRAINING
 from models.motion import UNITS as NETWORK_UNITS
@@ -75,7 +75,7 @@ def test_exact_flow_agrees_with_pixels(monkeypatch):
     figure = build_figure(person, with_glasses=False)
     frames = draw(figure, setting, np.stack([0 * change, change]), np.zeros((2, 3), np.float32))
     onset, apex = (np.clip(frames, 0, 1) * 255).astype(np.uint8)
-    seen = clip_motion(onset, apex, load_landmark_finder("dlib"))
+    seen = clip_motion(onset, apex, load_face_finder("dlib").pair(onset, apex, "drawn"))
     for channel, least in enumerate((0.6, 0.85)):
         likeness = np.corrcoef(exact[channel].ravel(), seen[channel].ravel())[0, 1]
         assert likeness > least

@@ -14,7 +14,7 @@ from test_motion import moved
 
 from data.drawn_motion import draw_motion
 from data.errors import UserError
-from data.landmarks import load_landmark_finder
+from data.faces import load_face_finder
 from data.motion_domains import HELD_OUT, TRAINING
 from loso.folds import make_folds
 from loso.metrics import scores
@@ -125,16 +125,17 @@ def test_committed_weights_read_fresh_drawn_faces(kind, unseen):
 )
 def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label, unit):
     face = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
-    finder = load_landmark_finder("dlib")
-    points = finder(face)
+    found = load_face_finder("dlib").find(face, "face")
+    points = found.landmarks
     apex = moved(face, points[list(places)], shifts, sigma=9)
     classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
-    found = classify(classifier, ClipFrames(apex, 1, face, 0), finder)
-    assert found.label == ("negative", "positive", "surprise")[label]
-    assert found.units[unit] > 0.5
-    assert set(found.units) == set(UNITS)
+    other = load_face_finder("dlib").again(apex, found)
+    read = classify(classifier, ClipFrames(apex, other, 1, face, found, 0))
+    assert read.label == ("negative", "positive", "surprise")[label]
+    assert read.units[unit] > 0.5
+    assert set(read.units) == set(UNITS)
     with pytest.raises(UserError, match="there is no motion"):
-        classify(classifier, ClipFrames(face, 0, face, 0), finder)
+        classify(classifier, ClipFrames(face, found, 0, face, found, 0))
 
 
 def test_wrong_weights_are_one_line(tmp_path):

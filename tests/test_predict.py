@@ -10,10 +10,11 @@ from conftest import classify, run, write_frame
 from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
+from data.faces import load_face_finder
+from data.frames import read_image
 from data.index import read_index
-from data.landmarks import load_landmark_finder
 from loso.experiment import run_experiment
-from loso.predict import load_classifier, pick_frames
+from loso.predict import ClipFrames, load_classifier, pick_frames
 from loso.records import read_record
 from loso.settings import Settings
 from predict import main
@@ -21,7 +22,7 @@ from predict import main
 
 @pytest.fixture(scope="module")
 def finder():
-    return load_landmark_finder("dlib")
+    return load_face_finder("dlib")
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +65,15 @@ def test_out_of_the_box(clip):
     assert "AU 12" in done.stdout
 
 
-def test_scores_are_those_of_evaluation(trained, tiny, finder):
+def test_scores_are_those_of_evaluation(trained, tiny):
     """For each clip of the held-out subject, in both networks, as the record has them."""
     clips = read_index(tiny / "index/smic_apex.csv")
     clips = clips[clips["data_sub"] == "smic_01"].to_dict("records")
     record = read_record(trained["2d"] / "fold_smic_01.json")
     classifier = load_classifier(trained["2d"] / "weights/smic_01.safetensors")
     for clip, expected in zip(clips[:3], record["epochs"][-1]["scores"]):
-        picked = pick_frames(tiny / clip["apex_frame_path"], None, None, finder)
-        found = classify(classifier, picked, finder)
+        picked = ClipFrames(read_image(tiny / clip["apex_frame_path"]), None)
+        found = classify(classifier, picked)
         assert list(found.classes.values()) == pytest.approx(expected, abs=1e-5)
         assert found.units == {}
 
@@ -81,10 +82,9 @@ def test_a_folder_of_folds_is_their_mean(trained, clip, finder):
     picked = pick_frames(clip, None, 106, finder)
     folder = trained["2d"] / "weights"
     one, two = (
-        classify(load_classifier(path), picked, finder)
-        for path in sorted(folder.glob("*.safetensors"))
+        classify(load_classifier(path), picked) for path in sorted(folder.glob("*.safetensors"))
     )
-    both = classify(load_classifier(folder), picked, finder)
+    both = classify(load_classifier(folder), picked)
     for name, score in both.classes.items():
         assert score == pytest.approx((one.classes[name] + two.classes[name]) / 2, abs=1e-6)
 
@@ -133,7 +133,9 @@ def test_faults_are_one_line(trained, clip, tmp_path):
         ((image,), "one image has no motion; these weights need a clip"),
         ((image, None, None, 3), "a single image has no frames"),
         ((clip, None, None, 999), r"no frame 999 \(--apex\)"),
-        ((clip, None, None, 100), "there is no motion"),
+        ((clip, None, None, 100), "first frame with a face is 100"),
+        ((clip, None, 108, 104), "--onset 108 does not come before --apex 104"),
+        ((clip, None, 104, 104), "--onset 104 does not come before --apex 104"),
         ((tmp_path / "few",), "three"),
         ((clip, mixed), "trained with --streams dual, a.safetensors with"),
         ((clip, bare), "does not say of which settings"),
@@ -176,7 +178,7 @@ def test_a_clip_of_the_usual_size_takes_no_longer_than_it_should(tmp_path, finde
     classifier = load_classifier(None)
     start = time.process_time()
     picked = pick_frames(tmp_path / "clip", None, None, finder)
-    classify(classifier, picked, finder)
+    classify(classifier, picked)
     assert picked.apex.shape == (480, 640, 3)
     assert abs(picked.apex_number - 112) <= 2
     assert time.process_time() - start < 2

@@ -81,7 +81,7 @@ def test_image_with_two_faces(tmp_path: Path, capsys) -> None:
     cv2.imwrite(str(tmp_path / "two.png"), image)
     flags = ("--image", tmp_path / "two.png", "--out", tmp_path / "out", "--backend", "anny")
     assert call(*flags) == 0
-    assert "taking the largest" in capsys.readouterr().err
+    assert "2 faces; the largest is taken, number 1 from the left" in capsys.readouterr().err
     landmarks = np.load(tmp_path / "out" / "codes.npz")["landmarks"]
     assert landmarks[:, 0].max() < 516
 
@@ -198,7 +198,7 @@ def test_nothing_to_be_had_is_an_error(tmp_path: Path, capsys) -> None:
         path.write_bytes(b"")
     assert call(*arguments, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: none of 2 frames could be read; the first: s1 s1_0: ")
+    assert error.startswith("error: none of 2 frames shows a face; the first: s1 s1_0: ")
 
 
 @pytest.mark.parametrize("out", ["file/out", "/proc/out"])
@@ -220,17 +220,19 @@ def test_images_of_any_size(tmp_path: Path, capsys, size: tuple[int, int]) -> No
         image[1000:3048, 500:2548] = cv2.resize(small_face(), (2048, 2048))
     cv2.imwrite(str(tmp_path / "in.png"), image)
     arguments = ("--image", tmp_path / "in.png", "--out", tmp_path / "out", "--backend", "anny")
+    if not huge:
+        assert call(*arguments) == 2
+        assert "in.png: no face found by dlib" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+        return
     assert call(*arguments) == 0
     assert {p.name for p in (tmp_path / "out").iterdir()} == {*FILES, "views.json"}
     assert read_backend(tmp_path / "out") == "anny"
     codes = np.load(tmp_path / "out" / "codes.npz")
-    no_face = "in.png: no face found" in capsys.readouterr().err
-    assert no_face != huge
-    assert np.isnan(codes["landmarks"]).all() == no_face
-    if huge:  # in pixels of the file, though a smaller image was looked at
-        middle = codes["projected"].mean(0)
-        assert np.abs(middle - codes["landmarks"].mean(0)).max() < 60
-        assert 1200 < middle[0] < 1900 and 1700 < middle[1] < 2700
+    assert codes["found_by"] == "detector"
+    middle = codes["projected"].mean(0)  # of the file, though a smaller image was looked at
+    assert np.abs(middle - codes["landmarks"].mean(0)).max() < 60
+    assert 1200 < middle[0] < 1900 and 1700 < middle[1] < 2700
     assert call(*arguments) == 2  # a folder that is there stays as it is
 
 

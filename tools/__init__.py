@@ -1,0 +1,1 @@
+"""What makes files that are committed, each run once."""
