@@ -27,6 +27,13 @@ __all__ = ["assets_folder"]
 START = {"shape": 0, "expression": 150, "pose": 200, "camera": 206}
 
 
+def filling(image: np.ndarray) -> Face:
+    """A face around which DECA's square is the whole picture."""
+    height, width = image.shape[:2]
+    middle, half = np.array([width - 1, height - 1]) / 2, (max(height, width) - 1) / 2 / 1.1 / 1.25
+    return Face(image, np.float32([middle - half, middle + half] * 34))
+
+
 @pytest.fixture(scope="module")
 def assets(assets_folder):
     return load_assets(assets_folder)
@@ -176,7 +183,7 @@ def with_zero_codes(assets) -> Reconstruction:
     """The template itself, in the middle of an empty image."""
     backend = DecaBackend(assets)
     silence(backend)
-    return backend.reconstruct([Face(np.zeros((50, 50, 3), np.uint8), None)])[0]
+    return backend.reconstruct([filling(np.zeros((50, 50, 3), np.uint8))])[0]
 
 
 def silence(backend: DecaBackend, light: float = 1.0) -> None:
@@ -243,7 +250,7 @@ def test_texture_is_the_image_where_it_is_seen(assets):
     image[:, :100, 0] = image[:, 100:, 2] = 200
     backend = DecaBackend(assets)
     silence(backend)
-    (egg,) = backend.reconstruct([Face(image, None)])
+    (egg,) = backend.reconstruct([filling(image)])
     left, right = egg.texture[:, 140, 110], egg.texture[:, 140, 146]
     np.testing.assert_allclose(left, [200 / 255, 0, 0], atol=0.01)
     np.testing.assert_allclose(right, [0, 0, 200 / 255], atol=0.01)
@@ -256,7 +263,7 @@ def test_elsewhere_takes_on_the_faces_colour(assets):
     image = np.full((200, 200, 3), (30, 60, 90), np.uint8)
     backend = DecaBackend(assets)
     silence(backend)
-    (egg,) = backend.reconstruct([Face(image, None)])
+    (egg,) = backend.reconstruct([filling(image)])
     colour = np.array([30, 60, 90])[:, None] / 255
     np.testing.assert_allclose(egg.texture.flatten(1), np.tile(colour, 256 * 256), atol=0.01)
 
@@ -268,7 +275,7 @@ def test_lit_albedo(assets, assets_folder, tmp_path):
     backend = DecaBackend(load_assets(tmp_path))
     silence(backend, light=3.0)
     image = np.zeros((50, 50, 3), np.uint8)
-    (egg,) = backend.reconstruct([Face(image, None)])
+    (egg,) = backend.reconstruct([filling(image)])
     assert egg.texture.max() == 0  # a black face makes a black head
     codes = {name: torch.from_numpy(code)[None] for name, code in egg.codes.items()}
     colours = backend._skin_colours(codes, egg.normal_map[None])
