@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import UserError, warn
+from .file_kinds import file_of
 from .files import write_whole
 from .frames import read_image
 from .landmarks import LandmarkFinder
@@ -111,7 +112,7 @@ def _key(paths: list[Path], size: int, flow: str, finder: str) -> str:
     digest = hashlib.sha256(f"{VERSION} {size} {flow} {finder}".encode())
     for path in paths:
         try:
-            stat = path.stat()
+            stat = file_of(path).stat()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode())
