@@ -59,8 +59,8 @@ def to_8_bit(image: np.ndarray, where: str) -> np.ndarray:
     if floating and high < 2:  # resizing overshoots a little: 1.02 is white, not nearly black
         image = image * 255
     elif high >= 2**8:
-        image = image / (2**8 if high < 2**16 else 2**24)
-    return image.clip(0, 255).astype(np.uint8)
+        image = image // (2**8 if high < 2**16 else 2**24)
+    return np.rint(image).clip(0, 255).astype(np.uint8)
 
 
 def _decode(data: bytes, grey: bool) -> np.ndarray | None:

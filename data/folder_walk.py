@@ -24,10 +24,10 @@ _JUNK = {
 def walk_once(root: Path, leave_out: Container[str] = ()) -> Iterator[tuple[Path, list[str]]]:
     """Yield each folder of a tree with the names of its files, in order of the names.
 
-    Hidden folders, trash and the like are left out, and names (in small letters) in
-    `leave_out`. Links to folders are followed, after all
-    that is in the tree itself: a folder that is there under several names has its own one. A
-    link to a folder that the tree lies in leads nowhere new and is left out.
+    Hidden folders, trash and the like are left out, and the names (in small letters) in
+    `leave_out`. Links to folders are followed, after all that is in the tree itself: a folder
+    that is there under several names comes under its own. A link to a folder that the tree
+    lies in leads round in a circle and is left out.
     """
     top = root.resolve()
     starts, seen = [root], set()

@@ -12,6 +12,9 @@ import numpy as np
 from .decode import UnreadableImageError
 from .errors import warn
 
+# Every fault of a file becomes one line of ours; FFmpeg would print its own beside it.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 def video_frames(path: Path, grey: bool = False) -> Iterator[np.ndarray]:
     """Yield a video's frames in order, uint8 (H, W, 3) RGB or (H, W) with `grey`.
@@ -57,8 +60,7 @@ def _key(path: Path) -> tuple:
         stat = path.stat()
     except OSError as error:
         raise UnreadableImageError(f"{path}: {error.strerror}") from error
-    # A forked process shares the file's position with its parent: it needs a reader of its own.
-    return path, stat.st_size, stat.st_mtime_ns, os.getpid()
+    return path, stat.st_size, stat.st_mtime_ns
 
 
 @cache

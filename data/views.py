@@ -49,6 +49,7 @@ def _frame_on_disk(path: Path, apex: int | None) -> int | None:
     if video_frame(path) or pd.isna(apex):
         return frame_number(path)
     runs = digit_runs(path.stem)
+    apex = int(apex)
     near = [run for run in runs if abs(run - apex) <= NEAR]
     return apex if apex in runs else (near or runs or [None])[-1]
 
