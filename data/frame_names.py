@@ -29,11 +29,12 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
     # Longer text before a number: further right. The other way round for text behind it.
     key, place = max(before.items(), key=lambda item: (*_varies(item[1]), len(item[0])))
     other = max(after.items(), key=lambda item: (*_varies(item[1]), -len(item[0])))[1]
-    numbered = len(set().union(*before.values()))
-    if 2 * len(place) > numbered and (_varies(place)[1] or not _varies(other)[1]):
+    few = 2 * len(place) <= len(set().union(*before.values()))
+    unsteady = not _varies(place)[1] and _varies(other)[1]
+    if len(other) > len(place) and (few or unsteady):
+        place = other  # the names begin differently: onset_46, apex_59; 8ef2_0001, a3c1_0002
+    else:
         place = _time(key, before)
-    else:  # names that begin differently: onset_46, apex_59; 8ef2_0001, a3c1_0002
-        place = other
     return [int(place[i]) if i in place else None for i in range(len(names))]
 
 
