@@ -1,7 +1,7 @@
 """The folders of a tree that may hold data, each once."""
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
 
 from .file_kinds import is_hidden
@@ -21,32 +21,37 @@ _JUNK = {
 }
 
 
-def walk_once(root: Path, leave_out: Container[str] = ()) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder of a tree with the names of its files, in order of the names.
+def walk_once(
+    root: Path, leave_out: Container[str] = ()
+) -> tuple[dict[Path, list[str]], dict[Path, list[Path]]]:
+    """All folders of a tree -> the names of each one's files; each one's other paths, by links.
 
     Hidden folders, trash and the like are left out, and the names (in small letters) in
     `leave_out`. Links to folders are followed, after all that is in the tree itself: a folder
-    that is there under several names comes under its own. A link to a folder that the tree
-    lies in leads round in a circle and is left out.
+    that links lead to comes once, under its own path. A link to a folder that the tree lies in
+    leads round in a circle and is left out.
     """
     top = root.resolve()
-    starts, seen = [root], set()
+    files: dict[Path, list[str]] = {}
+    links: dict[Path, list[Path]] = {}
+    starts, seen = [root], {}
     while starts:
         start = starts.pop(0)
         if start != root and top.is_relative_to(start.resolve()):
             continue
-        for name, subfolders, files in os.walk(start):
+        for name, subfolders, inside in os.walk(start):
             folder = Path(name)
-            real = folder.resolve()
-            if real in seen:
+            first = seen.setdefault(folder.resolve(), folder)
+            if first != folder:
+                links.setdefault(first, []).append(folder)
                 subfolders.clear()
                 continue
-            seen.add(real)
+            files[folder] = sorted(inside)
             subfolders[:] = sorted(
                 sub for sub in subfolders if not _is_junk(sub) and sub.lower() not in leave_out
             )
             starts += [folder / sub for sub in subfolders if (folder / sub).is_symlink()]
-            yield folder, sorted(files)
+    return files, links
 
 
 def _is_junk(name: str) -> bool:

@@ -31,10 +31,9 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
     other = max(after.items(), key=lambda item: (*_varies(item[1]), -len(item[0])))[1]
     few = 2 * len(place) <= len(set().union(*before.values()))
     unsteady = not _varies(place)[1] and _varies(other)[1]
-    if len(other) > len(place) and (few or unsteady):
-        place = other  # the names begin differently: onset_46, apex_59; 8ef2_0001, a3c1_0002
-    else:
-        place = _time(key, before)
+    # Names that begin differently: onset_46, apex_59; 8ef2_0001, a3c1_0002.
+    from_behind = len(other) > len(place) and (few or unsteady)
+    place = other if from_behind else _time(key, before)
     return [int(place[i]) if i in place else None for i in range(len(names))]
 
 

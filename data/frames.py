@@ -104,20 +104,23 @@ class ClipFolders:
         self.root = Path(root)
         if not self.root.is_dir():
             raise UserError(f"{root}: no such folder; --root names the one that holds the datasets")
+        folders, self._links = walk_once(self.root, leave_out=_NO_FACES)
         self._clips: dict[Path, Path] = {}  # what bears the clip's name, by what holds its frames
-        for folder, files in walk_once(self.root, leave_out=_NO_FACES):
+        for folder, files in folders.items():
             if any(is_image(name) and digit_runs(Path(name).stem) for name in files):
                 self._clips[folder] = _named(folder)
             for name in files:
-                stem = Path(name).stem.lower()
-                if is_video(name) and stem not in _NO_FACES:
-                    self._clips[folder / name] = _named(folder / Path(name).stem)
-        self._by_clip: dict[str, list[Path]] = defaultdict(list)
-        self._alike: dict[tuple[Path, str], set[str]] = defaultdict(set)
+                stem = Path(name).stem
+                if is_video(name) and stem.lower() not in _NO_FACES:
+                    self._clips[folder / name] = _named(folder / stem)
+        self._by_clip: dict[str, set[Path]] = defaultdict(set)
+        self._alike: dict[tuple[Path, str], dict[Path, str]] = defaultdict(dict)
         for clip, named in self._clips.items():
-            self._by_clip[name_key(named.name)].append(clip)
+            for key in self._keys(named):
+                self._by_clip[key].add(clip)
             for folder in self._chain(named):
-                self._alike[folder.parent, name_key(folder.name)].add(folder.name)
+                for place in self._places(folder):
+                    self._alike[place.parent, name_key(place.name)][folder] = place.name
 
     def clips(self) -> list[Path]:
         """Every clip's folder or video file, sorted."""
@@ -135,8 +138,8 @@ class ClipFolders:
         """
         found = [
             path
-            for path in self._by_clip.get(name_key(clip), [])
-            if name_key(subject) in map(name_key, self._above(path))
+            for path in self._by_clip.get(name_key(clip), ())
+            if name_key(subject) in self._above(path)
         ]
         if not found:
             return None
@@ -164,20 +167,28 @@ class ClipFolders:
             p for p in (named, *named.parents) if p != self.root and p.is_relative_to(self.root)
         ]
 
-    def _above(self, clip: Path) -> list[str]:
-        """The names of the folders that a clip is in."""
-        return [folder.name for folder in self._chain(self._clips[clip])[1:]]
+    def _places(self, folder: Path) -> list[Path]:
+        """A folder's own path, and those of links to it."""
+        return [folder, *self._links.get(folder, ())]
+
+    def _keys(self, folder: Path) -> set[str]:
+        return {name_key(place.name) for place in self._places(folder)}
+
+    def _above(self, clip: Path) -> set[str]:
+        """The keys of the folders that a clip is in."""
+        return set().union(*map(self._keys, self._chain(self._clips[clip])[1:]))
 
     def _refuse_twins(self, clip: Path, keys: set[str]) -> None:
-        """UserError if what was asked for by `keys` is there under two names side by side."""
+        """UserError if what was asked for by `keys` could be either of two folders side by side."""
         for folder in self._chain(self._clips[clip]):
-            key = name_key(folder.name)
-            names = sorted(self._alike[folder.parent, key])
-            if key in keys and len(names) > 1:
-                raise UserError(
-                    f"{folder.parent}: {names[0]} and {names[1]} are one name here, where capitals "
-                    "and leading zeros do not count; rename one or take it away"
-                )
+            for place in self._places(folder):
+                key = name_key(place.name)
+                names = sorted(self._alike[place.parent, key].values())
+                if key in keys and len(names) > 1:
+                    raise UserError(
+                        f"{place.parent}: {names[0]} and {names[1]} are one name here, where "
+                        "capitals and leading zeros do not count; rename one or take it away"
+                    )
 
     def _release(self, clip: Path) -> str:
         parts = clip.relative_to(self.root).parts

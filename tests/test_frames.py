@@ -213,6 +213,24 @@ def test_links_to_data_elsewhere_are_followed(tmp_path):
     assert len(folders.clips()) == 1
 
 
+def test_a_link_is_another_name_of_what_is_there(tmp_path):
+    folder = casme2(tmp_path, "raw", clip="p1/EP02_01f")
+    other = casme2(tmp_path, "raw", clip="sub2/EP02_01f")
+    (tmp_path / "casme2").mkdir()
+    (tmp_path / "casme2/sub01").symlink_to(folder.parent)
+    (folder.parent / "EP02_01f_2").symlink_to(folder)
+    (other.parent.with_name("sub02")).symlink_to(other.parent)  # one folder, no twins
+    folders = ClipFolders(tmp_path)
+    assert folders.find("sub01", "EP02_01f") == folder
+    assert folders.find("p1", "EP02_01f_2") == folder
+    assert folders.find("sub02", "EP02_01f") == other
+    assert folders.find("sub2", "EP02_01f_2") is None
+    assert folders.clips() == [folder, other]
+    casme2(tmp_path, "casme2", clip="sub1/EP02_01f")
+    with pytest.raises(UserError, match="casme2: sub01 and sub1 are one name"):
+        ClipFolders(tmp_path).find("sub1", "EP02_01f")
+
+
 def test_frames_lie_in_color_never_in_depth(tmp_path):
     for kind in ("color", "depth"):
         touch(*[tmp_path / f"part_A/spNO.1/a/{kind}/{i}.jpg" for i in range(350, 360)])
