@@ -120,6 +120,17 @@ def test_numbers_of_any_constant_beside_them(numbers, constant):
         assert frame_numbers([form.format(n, constant) for n in ordered]) == ordered
 
 
+@given(st.lists(st.text("0129aB_. (²٣", max_size=9), max_size=9))
+def test_any_names_have_a_number_or_none(names):
+    numbers = frame_numbers(names)
+    assert len(numbers) == len(names)
+    for name, number in zip(names, numbers):
+        digits = "".join(c for c in name if c in "0129")
+        assert number is None or str(number) in digits
+    numbered = [name for name in names if any(c in "0129" for c in name)]
+    assert bool(numbered) == any(number is not None for number in numbers)
+
+
 def test_of_two_files_of_one_frame_one_is_taken_with_a_warning(tmp_path, capsys):
     touch(*[tmp_path / f"img{i}.jpg" for i in RUN], tmp_path / "img46 (1).jpg")
     assert list_frames(tmp_path)[46].name == "img46.jpg"
