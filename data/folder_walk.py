@@ -14,8 +14,10 @@ _JUNK = {
     "recycled",
     "system volume information",
     "lost+found",
+    "found.000",
     "@eadir",
     "@recycle",
+    "@recently-snapshot",
     "#recycle",
     "#snapshot",
 }
