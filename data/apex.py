@@ -13,7 +13,7 @@ from .cells import cells_curve, face_cells
 from .errors import UserError, warn
 from .faces import FaceFinder, FoundFace, load_face_finder
 from .files import write_whole
-from .frames import list_frames, nearest_frame
+from .frames import list_frames, nearest_frame, no_frame, no_images, number_frames
 from .landmarks import FinderName
 from .pattern import pattern_curve, shrink, shrink_cells
 from .progress import progress_bar
@@ -114,12 +114,12 @@ def frames_between(folder: Path, onset: int, offset: int, clip: str) -> dict[int
     """
     if onset > offset:
         raise UserError(f"{clip}: onset {onset} comes after offset {offset}")
-    frames = list_frames(folder)
+    frames = number_frames(folder, onset, offset)
     ends = []
     for name, number in (("onset", onset), ("offset", offset)):
         found = nearest_frame(frames, number)
         if found is None:
-            raise UserError(f"{clip}: no {name} frame {number}, nor one within two, in {folder}")
+            raise UserError(f"{clip}: {no_frame(frames, number, f'{name} frame')}")
         if found != number:
             warn(f"{clip}: no {name} frame {number}; the nearest, {found}, stands in")
         ends.append(found)
@@ -133,7 +133,7 @@ def all_frames(path: Path) -> ClipSource:
     if path.is_dir():
         frames = list_frames(path)
         if not frames:
-            raise UserError(f"{path}: no images in this folder")
+            raise no_images(path)
         _warn_of_gaps(frames, str(path))
         return frames
     if not path.is_file():

@@ -9,7 +9,14 @@ import pandas as pd
 from .corpora import CLASSES, CORPORA, Corpus
 from .errors import UserError, warn
 from .files import write_whole
-from .frames import ClipFolders, UnreadableImageError, list_frames, nearest_frame, read_image
+from .frames import (
+    ClipFolders,
+    UnreadableImageError,
+    nearest_frame,
+    no_frame,
+    number_frames,
+    read_image,
+)
 
 COLUMNS = [
     "data",
@@ -57,23 +64,25 @@ def build_index(
 
 
 def clip_folder(clip: dict, folders: ClipFolders) -> Path:
-    """The folder of a clip's frames; UserError where there is none."""
+    """The folder of a clip's frames, or its video; UserError where there is none."""
     corpus = CORPORA[clip["data"]]
     subject = corpus.folder_format.format(clip["subject"])
-    folder = folders.find(subject, clip["clip"], corpus.prefer)
+    ends = clip["onset_frame"], clip["offset_frame"]
+    folder = folders.find(subject, clip["clip"], corpus.prefer, ends)
     if folder is None:
         raise UserError(f"no folder {subject}/…/{clip['clip']} with images below {folders.root}")
     return folder
 
 
 def _locate(clip: dict, folders: ClipFolders) -> tuple[dict, list[dict]]:
-    frames = list_frames(clip_folder(clip, folders))
+    folder = clip_folder(clip, folders)
+    frames = number_frames(folder, clip["onset_frame"], clip["offset_frame"])
     name = f"{clip['data_sub']} {clip['clip']}"
 
     def path_of(number: int) -> str:
         found = nearest_frame(frames, number)
         if found is None:
-            raise UserError(f"no frame {number}, nor one within two of it")
+            raise no_frame(frames, number)
         if found != number:
             warn(f"{name}: no frame {number}; the nearest, {found}, stands in")
         return frames[found].relative_to(folders.root).as_posix()

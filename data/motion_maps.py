@@ -8,6 +8,7 @@ import pandas as pd
 
 from .errors import UserError, warn
 from .faces import FaceFinder
+from .file_kinds import file_of
 from .files import write_whole
 from .frames import read_image
 from .motion import (
@@ -123,7 +124,7 @@ def _key(paths: list[Path], size: int, flow: str, faces: FaceFinder) -> str:
     digest = hashlib.sha256(which.encode())
     for path in paths:
         try:
-            stat = path.stat()
+            stat = file_of(path).stat()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode())

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from .errors import UserError
 from .faces import FoundFace
+from .file_kinds import video_frame
 from .files import write_whole
-from .frames import frame_number
+from .frame_names import digit_runs
+from .frames import NEAR, frame_number
 
 YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
 SIZE = 224  # pixels a side
@@ -31,12 +34,26 @@ def view_names() -> list[str]:
 def view_folder(root3d: Path | str, clip: Mapping) -> Path:
     """The folder of the views of a clip's apex frame, for a row of an index or its companion.
 
-    The frame is the number in the apex frame's file name; UserError if there is none.
+    UserError if there is no number in the apex frame's file name.
     """
-    number = frame_number(Path(clip["apex_frame_path"]))
+    number = _frame_on_disk(Path(clip["apex_frame_path"]), clip.get("apex_frame"))
     if number is None:
         raise UserError(f"{clip['apex_frame_path']}: no frame number in the file's name")
     return Path(root3d) / clip["data"] / clip["subject"] / clip["clip"] / str(number)
+
+
+def _frame_on_disk(path: Path, apex: int | None) -> int | None:
+    """The number of the apex's frame, or of the one that stands in for it, by its name.
+
+    Of several numbers in a name (img46_224.jpg), the one that is the apex's, else the last one
+    near it, else the last.
+    """
+    if video_frame(path) or pd.isna(apex):
+        return frame_number(path)
+    runs = digit_runs(path.stem)
+    apex = int(apex)
+    near = [run for run in runs if abs(run - apex) <= NEAR]
+    return apex if apex in runs else (near or runs or [None])[-1]
 
 
 def read_backend(root3d: Path | str) -> str:
