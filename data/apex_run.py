@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from .annotation import read_annotation
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
-from .corpora import CORPORA
 from .errors import UserError, warn
 from .files import write_whole
 from .frames import ClipFolders
-from .index import build_index, clip_folder, write_index
+from .index import clip_folder
 from .landmarks import fan_is_here, load_landmark_finder
 from .progress import progress_bar
 from .workers import fixed_threads, worker_pool
@@ -34,37 +32,6 @@ class Job:
     offset: int
     record: Path | None  # the file that keeps the result until the run is done
     plot: Path | None
-
-
-def process_smic(
-    root: Path,
-    annotation: Path,
-    out: Path,
-    settings: ApexSettings,
-    workers: int = 1,
-    plots: Path | None = None,
-) -> list[str]:
-    """Find SMIC's apexes and write the index with its four-frames companion.
-
-    Returns one line for each clip that was skipped. UserError, with nothing written, if no
-    clip has an apex.
-    """
-    if not out.name.endswith("_apex.csv"):
-        raise UserError(f"--out {out}: its name has to end in _apex.csv, as prepare_data.py reads")
-    clips = read_annotation(CORPORA["smic"], annotation)
-    folders = ClipFolders(root)
-    keep = out.with_name(f".{out.stem}")
-    found, skipped = spot_clips(clips, folders, settings, workers, plots, keep)
-    if found.empty:
-        raise UserError(f"none of {len(clips)} clips has an apex; the first: {skipped[0]}")
-    index, four_frames, unreadable = build_index(found, folders)
-    write_index(index, four_frames, out)
-    forget_kept(keep)
-    print(f"{out}: {len(index)} of {len(clips)} clips have an apex")
-    skipped += unreadable
-    if skipped:
-        print("\n  ".join([f"skipped {len(skipped)} clips:", *skipped]), file=sys.stderr)
-    return skipped
 
 
 def spot_clips(

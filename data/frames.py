@@ -53,6 +53,10 @@ class ClipFolders:
             if any(Path(f).suffix.lower() in IMAGE_SUFFIXES for f in files):
                 self._by_clip.setdefault(name_key(Path(folder).name), []).append(Path(folder))
 
+    def clips(self) -> list[Path]:
+        """All folders with images, in order of their path."""
+        return sorted(folder for folders in self._by_clip.values() for folder in folders)
+
     def find(self, subject: str, clip: str, prefer: Iterable[str] = ()) -> Path | None:
         """The folder named `clip` somewhere below one named `subject`, or None.
 
