@@ -259,7 +259,7 @@ def _apex(value: object, onset: int, offset: int, name: str, header: str) -> int
     return min(max(apex, onset), offset)
 
 
-def _text(value: object, header: str, what: str = "something") -> str:
+def _text(value: object, header: str, what: str = "") -> str:
     """A cell's text; UserError if it is empty or a formula whose value nobody stored."""
     if value is FORMULA:
         raise UserError(
@@ -267,7 +267,7 @@ def _text(value: object, header: str, what: str = "something") -> str:
             "program"
         )
     if is_empty(value):
-        raise UserError(f"{header}: empty where {what} belongs")
+        raise UserError(f"{header}: empty{what and f' where {what} belongs'}")
     return str(value).strip()
 
 

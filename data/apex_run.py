@@ -123,7 +123,7 @@ def _run(jobs: dict[int, Job], settings: ApexSettings, workers: int) -> dict[int
         with progress_bar("apexes", len(jobs)) as bar:
             for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs))):
                 if isinstance(outcome, str):
-                    warnings += f"warning: skipped {outcome}"
+                    warnings += f"warning: no apex: {outcome}"
                 for line in warnings.splitlines():
                     bar.say(line)
                 outcomes[i] = outcome
