@@ -81,7 +81,8 @@ def reconstruct_index(
         companion = four_frames_path(index)
         if not companion.is_file():
             raise UserError(
-                f"--four-frames: {index} has no companion beside it; it is called {companion.name}"
+                f"--four-frames: {index} has no companion {companion.name} beside it; put it "
+                "there, or leave the flag out"
             )
         table = pd.concat([table, read_index(companion, companion=True)])
     rows = {view_folder(out, row): row for row in table.to_dict("records")}

@@ -15,7 +15,7 @@ from data.annotation import read_annotation
 from data.corpora import CORPORA
 from data.errors import UserError
 from data.frames import ClipFolders, frame_number, list_frames, nearest_frame
-from data.index import COLUMNS, build_index, four_frames_path, read_index
+from data.index import COLUMNS, build_index, read_index
 
 COUNTS = {"smic": (70, 51, 43, 16), "casme2": (88, 32, 25, 24), "samm": (92, 26, 15, 28)}
 
@@ -244,7 +244,3 @@ def test_of_two_releases_the_cropped_one_is_taken_with_a_warning(tmp_path, capsy
     assert folder == tmp_path / "Cropped/sub01/EP02_01f"
     assert "taking Cropped, not CASME2_RAW_selected" in capsys.readouterr().err
     assert list(list_frames(folder)) == [46]
-
-
-def test_companion_path():
-    assert four_frames_path("data/smic_apex.csv").name == "smic_four_frames.csv"
