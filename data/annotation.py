@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
@@ -77,10 +78,11 @@ def read_annotation(
             if strict:
                 raise UserError(f"{path}, row {row}: {fault}") from None
             skipped.append(f"row {row} ({_row_name(values, clip)}): {fault}")
-            warn(f"{path}: skipped {skipped[-1]}")
     if not clips:
         why = f"; {len(skipped)} rows were skipped, the first: {skipped[0]}" if skipped else ""
         raise UserError(f"{path}: no clip of the {classes} classes in it{why}")
+    for line in skipped:
+        warn(f"{path}: skipped {line}")
     frame = pd.DataFrame(clips).astype({"apex_frame": "Int64"})
     frame = repair(corpus.name, frame, named, str(path))
     return Annotation(frame, skipped, len(table.rows), f"rows of {path}")
@@ -194,8 +196,8 @@ def _fill_subjects(corpus: Corpus, path: Path, rows: dict[int, dict[str, object]
 def _row_name(values: dict[str, object], clip: dict) -> str:
     """What a row is called in a message, however much of it could be read."""
     parts = clip.get("data_sub", values["subject"]), clip.get("clip", values["clip"])
-    shown = [str(part).strip() for part in parts if part is not FORMULA and not is_empty(part)]
-    return " ".join(dict.fromkeys(shown)) or "no name"
+    shown = [str(part) for part in parts if part is not FORMULA and not is_empty(part)]
+    return shorten(" ".join(dict.fromkeys(shown)), 60, placeholder="…") or "no name"
 
 
 def _read_names(corpus: Corpus, values: dict, headers: Mapping[str, str]) -> dict:
@@ -251,7 +253,7 @@ def _apex(value: object, onset: int, offset: int, name: str, header: str) -> int
     """
     apex = None if is_empty(value) else _whole(_text(value, header))
     if apex is None or apex <= 0:
-        mark = "" if is_empty(value) else f" (but '{value}')"
+        mark = "" if is_empty(value) else f" (but '{_text(value, header)}')"
         warn(f"{name}: no apex in the annotation{mark}; the middle of onset and offset is taken")
         return (onset + offset) // 2
     if not onset <= apex <= offset:
@@ -260,7 +262,7 @@ def _apex(value: object, onset: int, offset: int, name: str, header: str) -> int
 
 
 def _text(value: object, header: str, what: str = "") -> str:
-    """A cell's text; UserError if it is empty or a formula whose value nobody stored."""
+    """A cell's text in one line; UserError if it is empty, or a formula without its value."""
     if value is FORMULA:
         raise UserError(
             f"{header}: a formula without a stored value: open and save the file in a spreadsheet "
@@ -268,7 +270,7 @@ def _text(value: object, header: str, what: str = "") -> str:
         )
     if is_empty(value):
         raise UserError(f"{header}: empty{what and f' where {what} belongs'}")
-    return str(value).strip()
+    return " ".join(str(value).split())
 
 
 def _whole(text: str) -> int | None:

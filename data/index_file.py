@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -100,7 +101,8 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
             raise UserError(
                 f"{path}, row {number}: {len(line)} cells, and the header has {len(names)}"
             )
-        cells = ["" if is_empty(cell) else cell.strip() for cell in line]
+        cells = ["" if is_empty(cell) else re.sub(r"\s*[\r\n]+\s*", " ", cell) for cell in line]
+        cells = [cell.strip() for cell in cells]
         cells += [""] * (len(names) - len(cells))
         row = {}
         for name, cell in zip(names, cells):

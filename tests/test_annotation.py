@@ -52,6 +52,8 @@ BAD_ROWS = [
     (changed(apex="=A1+30"), "ApexFrame: a formula without a stored value"),
     (changed(emotion="tense"), "emotion 'tense' is not one of happiness"),
     (changed(emotion="hapiness"), "emotion 'hapiness' is not one of happiness"),
+    (changed(emotion="happy\nor sad"), "emotion 'happy or sad' is not one of"),
+    (changed(subject="see\nbelow"), "'see below' is not a subject of casme2"),
     (changed(emotion=None), "Estimated Emotion: empty"),
     (changed(subject="?"), "'?' is not a subject of casme2"),
     (changed(subject=-1), "'-1' is not a subject of casme2"),
@@ -82,6 +84,11 @@ def test_a_skipped_row_is_called_what_could_be_read_of_it(tmp_path):
     assert names == [
         "row 3 (casme2_sub01 EP01)", "row 4 (? EP01)", "row 5 (1)", "row 6 (Note)"
     ]  # fmt: skip
+
+
+def test_a_long_note_is_shortened(tmp_path):
+    (line,) = read(tmp_path, GOOD, ["Frames are counted from\none " + "and so on " * 20]).skipped
+    assert "row 3 (Frames are counted from one and" in line and len(line) < 100
 
 
 def test_nothing_left_is_an_error_that_gives_a_reason(tmp_path):

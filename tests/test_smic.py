@@ -338,5 +338,19 @@ def test_both_scripts_from_the_command_line(tmp_path):
     assert (tmp_path / "out/smic_apex.csv").read_bytes() == before
 
 
+def test_apexes_of_the_cropped_release_are_spotted_without_a_spreadsheet(tmp_path):
+    draw_smic(tmp_path, [(1, 0, 5)])
+    (tmp_path / "HS/s1/micro/negative").mkdir(parents=True)
+    (tmp_path / "HS/s1/s1_ne_00").rename(tmp_path / "HS/s1/micro/negative/s1_ne_00")
+    out = tmp_path / "out/smic_apex.csv"
+    done = call(
+        "smic_processing.py", "--root", tmp_path, "--out", out, "--plots", "None", "--workers", "1"
+    )
+    assert done.returncode == 0 and "1 of 1 clips have an apex" in done.stdout
+    row = read_index(out).iloc[0]
+    assert (row["onset_frame"], row["offset_frame"], row["emotion"]) == (100, 114, "negative")
+    assert abs(row["apex_frame"] - 105) <= 1 and row["apex_source"] == "spotted"
+
+
 def test_name_keys_of_the_public_spellings_agree():
     assert name_key("s01_ne_01") == name_key("S1_ne_01")
