@@ -91,6 +91,8 @@ def read_annotation(
 def _read_table(corpus: Corpus, path: Path, sheet: str | None) -> _Table:
     """The rows of the corpus's sheet; empty subjects are those of the row above."""
     sheets = read_sheets(path)
+    if not sheets:
+        raise UserError(f"{path}: no sheet with cells in it")
     wanted = {
         column: tuple(dict.fromkeys(map(header_key, (header, *HEADERS[column]))))
         for column, header in corpus.columns.items()

@@ -410,6 +410,15 @@ def test_which_sheet_is_read(tmp_path):
         subject(("VIS", other), ("HS", smic), sheet="X")
 
 
+def test_a_workbook_of_charts_alone(tmp_path):
+    made = openpyxl.Workbook()
+    made.create_chartsheet("chart").add_chart(openpyxl.chart.BarChart())
+    made.remove(made.active)
+    made.save(tmp_path / "a.xlsx")
+    with pytest.raises(UserError, match="no sheet with cells in it"):
+        read_annotation(CASME2, tmp_path / "a.xlsx")
+
+
 def test_from_the_command_line(tmp_path):
     """Bad rows, a sheet's name and --strict, as prepare_data.py answers them."""
     rows = [GOOD, changed(), changed(clip="EP05", offset=0), changed(emotion="tense"), ["Total"]]
