@@ -2,6 +2,7 @@
 
 python prepare_data.py demo --out demo
 python prepare_data.py casme2 --root datasets --annotation CASME2-coding-20140508.xlsx
+python prepare_data.py smic --root datasets/SMIC_all_cropped
 python prepare_data.py composite
 """
 
@@ -13,21 +14,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from data.annotation import read_annotation
-from data.corpora import CLASSES, CORPORA
+from data.annotation import Annotation, read_annotation
+from data.corpora import CLASSES, CORPORA, MEGC2019
 from data.errors import run_script
 from data.frames import ClipFolders
-from data.index import (
-    build_index,
-    four_frames_path,
-    index_path,
-    join_indexes,
-    smic_apexes,
-    write_index,
-)
+from data.index import build_index, four_frames_path, index_path, join_indexes, write_index
+from data.smic import read_smic, write_smic
+from data.workers import cores
 
 
-def demo(out: Path, seed: int = 0, workers: int = 2) -> None:
+def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
     """Draw the demo set: synthetic faces in the layouts of all three corpora.
 
     Args:
@@ -42,53 +38,74 @@ def demo(out: Path, seed: int = 0, workers: int = 2) -> None:
 
 def smic(
     root: Path,
-    annotation: Path,
+    annotation: Path | None = None,
     out: Path = Path("data"),
     classes: Literal[3, 5] = 3,
     apex: Path | None = None,
-) -> None:
+    sheet: str | None = None,
+    strict: bool = False,
+) -> int:
     """Index SMIC-HS: <out>/smic_apex.csv and <out>/smic_four_frames.csv.
+
+    Apexes that smic_processing.py has spotted are kept; other clips get their middle frame.
 
     Args:
         root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: SMIC-HS-E_annotation.xlsx.
+        annotation: SMIC-HS-E_annotation.xlsx, .xls or .csv; without it the clips are those of
+            SMIC's cropped release (HS/s1/micro/negative/s1_ne_01).
         out: folder of the index.
         classes: 3; SMIC has no other task.
-        apex: CSV of smic_processing.py with the apex frames; <out>/smic_apex.csv if not given.
+        apex: CSV of smic_processing.py with the apex frames, besides <out>/smic_apex.csv.
+        sheet: the annotation's sheet, where it is not called HS.
+        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
     """
     path = index_path(out, "smic")
-    clips = smic_apexes(read_annotation(CORPORA["smic"], annotation, classes), apex or path)
-    _index(clips, root, path, classes)
+    folders = ClipFolders(root)
+    source = read_smic(folders, annotation, classes, strict, sheet)
+    written = write_smic(source, folders, path, apex)
+    return _finish(written.index, written.skipped, source, path, classes, strict)
 
 
 def casme2(
-    root: Path, annotation: Path, out: Path = Path("data"), classes: Literal[3, 5] = 3
-) -> None:
+    root: Path,
+    annotation: Path,
+    out: Path = Path("data"),
+    classes: Literal[3, 5] = 3,
+    sheet: str | None = None,
+    strict: bool = False,
+) -> int:
     """Index CASME II: <out>/casme2_apex.csv, or casme2_5_apex.csv for five classes.
 
     Args:
         root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: CASME2-coding-*.xlsx.
+        annotation: CASME2-coding-*.xlsx, .xls or .csv.
         out: folder of the index.
         classes: 3 (MEGC 2019) or 5 (disgust, happiness, repression, surprise, others).
+        sheet: the annotation's sheet, where it is not the first.
+        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
     """
-    clips = read_annotation(CORPORA["casme2"], annotation, classes)
-    _index(clips, root, index_path(out, "casme2", classes), classes)
+    return _index("casme2", root, annotation, out, classes, sheet, strict)
 
 
 def samm(
-    root: Path, annotation: Path, out: Path = Path("data"), classes: Literal[3, 5] = 3
-) -> None:
+    root: Path,
+    annotation: Path,
+    out: Path = Path("data"),
+    classes: Literal[3, 5] = 3,
+    sheet: str | None = None,
+    strict: bool = False,
+) -> int:
     """Index SAMM: <out>/samm_apex.csv and <out>/samm_four_frames.csv.
 
     Args:
         root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: SAMM_Micro_FACS_Codes_v2.xlsx.
+        annotation: SAMM_Micro_FACS_Codes_v2.xlsx, .xls or .csv.
         out: folder of the index.
         classes: 3; SAMM has no other task here.
+        sheet: the annotation's sheet, where it is not called MICRO_ONLY.
+        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
     """
-    clips = read_annotation(CORPORA["samm"], annotation, classes)
-    _index(clips, root, index_path(out, "samm"), classes)
+    return _index("samm", root, annotation, out, classes, sheet, strict)
 
 
 def composite(out: Path = Path("data")) -> None:
@@ -98,7 +115,7 @@ def composite(out: Path = Path("data")) -> None:
         out: folder of the three indexes, and of the composite's.
     """
     path = index_path(out, "composite")
-    index, four_frames = join_indexes(index_path(out, name) for name in CORPORA)
+    index, four_frames = join_indexes(index_path(out, name) for name in MEGC2019)
     write_index(index, four_frames, path)
     _report(index, path, classes=3)
 
@@ -108,7 +125,7 @@ def motion(
     samples: int = 6000,
     seed: int = 0,
     domains: Literal["training", "held_out"] = "training",
-    workers: int = 2,
+    workers: int = cores(),
 ) -> None:
     """Draw motion: onset-to-apex maps of drawn faces with action units and class.
 
@@ -131,12 +148,39 @@ def motion(
     print(f"wrote {path}: {samples} pairs ({rate:.0f} a second) of the domains {names}")
 
 
-def _index(clips: pd.DataFrame, root: Path, path: Path, classes: int) -> None:
-    index, four_frames, skipped = build_index(clips, ClipFolders(root))
+def _index(
+    data: str,
+    root: Path,
+    annotation: Path,
+    out: Path,
+    classes: int,
+    sheet: str | None,
+    strict: bool,
+) -> int:
+    source = read_annotation(CORPORA[data], annotation, classes, strict, sheet)
+    index, four_frames, skipped = build_index(source.clips, ClipFolders(root))
+    path = index_path(out, data, classes)
     write_index(index, four_frames, path)
+    return _finish(index, skipped, source, path, classes, strict)
+
+
+def _finish(
+    index: pd.DataFrame,
+    skipped: list[str],
+    source: Annotation,
+    path: Path,
+    classes: int,
+    strict: bool,
+) -> int:
+    """Print what became of every row and clip; the exit code."""
     _report(index, path, classes)
+    print(f"{len(index)} of {len(source.clips)} clips used")
+    if source.skipped:
+        rows = f"{len(source.skipped)} of {source.rows} {source.source} skipped:"
+        print(rows, *source.skipped, sep="\n  ")
     if skipped:
-        print(f"{len(skipped)} of {len(clips)} clips skipped:", *skipped, sep="\n  ")
+        print(f"{len(skipped)} of {len(source.clips)} clips skipped:", *skipped, sep="\n  ")
+    return 1 if strict and skipped else 0
 
 
 def _report(index: pd.DataFrame, path: Path, classes: int) -> None:

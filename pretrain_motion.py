@@ -18,6 +18,7 @@ from data.drawn_motion import VERSION, DrawnMotion, draw_motion
 from data.errors import UserError, run_script
 from data.files import write_whole
 from data.motion_domains import HELD_OUT, TRAINING
+from data.workers import cores
 from loso.metrics import scores
 from loso.motion import DRAWN_WEIGHTS
 from models.motion import UNITS, MotionNet, build_motion, standardise, vary
@@ -34,7 +35,7 @@ def main(
     samples: int = 24000,
     seed: int = 9,
     epochs: int = 8,
-    workers: int = 2,
+    workers: int = cores(),
 ) -> None:
     """Draw motion, train `linear` and `lean` on it, score them on a domain they never saw.
 

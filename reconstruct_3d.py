@@ -1,10 +1,9 @@
 """Apex frames -> 13 views of a 3D head each, a frontal face without glasses, codes, meshes.
 
-python reconstruct_3d.py --index data/smic_apex.csv --root DATA --out data/views
+python reconstruct_3d.py --index data/smic_apex.csv --root DATA --out views
 python reconstruct_3d.py --image FILE --out FOLDER
 """
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +56,7 @@ def main(
     import torch
 
     from data.faces import face_cache
+    from data.workers import cores
     from deca.reconstruct import Extras, read_face, write_head
     from deca.reconstruct_index import Engine, reconstruct_index
 
@@ -74,7 +74,7 @@ def main(
         claim_views(out, reconstructs.name)
         return 0
     if workers is None:
-        workers = 1 if device == "cuda" else os.cpu_count() or 1
+        workers = 1 if device == "cuda" else cores()
     failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
     return 1 if failed and strict else 0
 

@@ -117,8 +117,9 @@ def print_errors(title: str, sets: Sets, finder: FinderName, workers: int) -> No
 def _errors(
     truth: pd.DataFrame, folders: ClipFolders, setting: ApexSettings, workers: int
 ) -> pd.DataFrame:
-    found, skipped = spot_clips(truth, folders, setting, workers)
-    assert not skipped, skipped
+    spotted = spot_clips(truth, folders, setting, workers)
+    found, missed = spotted.clips, spotted.unspotted + spotted.faceless
+    assert not missed, missed
     return found.assign(error=(found["apex_frame"] - truth["apex_frame"]).astype(int))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .cells import cells_curve, face_cells
 from .errors import UserError, warn
-from .faces import FaceFinder, FoundFace, load_face_finder
+from .faces import FaceFinder, FoundFace, NoFaceError, load_face_finder
 from .files import write_whole
 from .frames import list_frames, nearest_frame, no_frame, no_images, number_frames
 from .landmarks import FinderName
@@ -85,7 +85,7 @@ def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, cli
 def first_face(source: ClipSource, faces: FaceFinder, clip: str) -> tuple[int, FoundFace]:
     """The number of the first frame that shows the clip's face, and the face there.
 
-    UserError if none does.
+    NoFaceError if none does.
     """
     before: deque[tuple[int, np.ndarray]] = deque(maxlen=STRIDE)
     count = 0
@@ -103,7 +103,7 @@ def first_face(source: ClipSource, faces: FaceFinder, clip: str) -> tuple[int, F
                 break
             number, face = earlier, same
         return number, face
-    raise UserError(f"{clip}: no face found by {faces.name} in {count} frames")
+    raise NoFaceError(f"{clip}: no face found by {faces.name} in {count} frames")
 
 
 def frames_between(folder: Path, onset: int, offset: int, clip: str) -> dict[int, Path]:

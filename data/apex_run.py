@@ -12,17 +12,29 @@ from pathlib import Path
 
 import pandas as pd
 
-from .annotation import read_annotation
 from .apex import Apex, ApexSettings, find_apex, frames_between, plot_apex
-from .corpora import CORPORA
 from .errors import UserError, warn
-from .faces import face_cache, load_face_finder
+from .faces import NoFaceError, load_face_finder
 from .files import write_whole
 from .frames import ClipFolders
-from .index import build_index, clip_folder, write_index
+from .index import clip_folder
 from .landmarks import fan_is_here, load_landmark_finder
 from .progress import progress_bar
 from .workers import fixed_threads, worker_pool
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """What spot_clips found.
+
+    clips: those that have an apex now, in order, with apex_frame and apex_source filled in.
+    unspotted: a line for each other one that shows a face, as far as it was looked at.
+    faceless: a line for each clip in which no face is found.
+    """
+
+    clips: pd.DataFrame
+    unspotted: list[str]
+    faceless: list[str]
 
 
 @dataclass(frozen=True)
@@ -37,35 +49,17 @@ class Job:
     plot: Path | None
 
 
-def process_smic(
-    root: Path,
-    annotation: Path,
-    out: Path,
-    settings: ApexSettings,
-    workers: int = 1,
-    plots: Path | None = None,
-) -> list[str]:
-    """Find SMIC's apexes and write the index with its four-frames companion.
+@dataclass(frozen=True)
+class NoFace:
+    """Why a clip has no apex: it shows no face."""
 
-    Returns one line for each clip that was skipped. UserError, with nothing written, if no
-    clip has an apex.
-    """
-    if not out.name.endswith("_apex.csv"):
-        raise UserError(f"--out {out}: its name has to end in _apex.csv, as prepare_data.py reads")
-    clips = read_annotation(CORPORA["smic"], annotation)
-    folders = ClipFolders(root)
-    keep = out.with_name(f".{out.stem}")
-    found, skipped = spot_clips(clips, folders, settings, workers, plots, keep, face_cache())
-    if found.empty:
-        raise UserError(f"none of {len(clips)} clips has an apex; the first: {skipped[0]}")
-    index, four_frames, unreadable = build_index(found, folders)
-    write_index(index, four_frames, out)
-    forget_kept(keep)
-    print(f"{out}: {len(index)} of {len(clips)} clips have an apex")
-    skipped += unreadable
-    if skipped:
-        print("\n  ".join([f"skipped {len(skipped)} clips:", *skipped]), file=sys.stderr)
-    return skipped
+    line: str
+
+    def __str__(self) -> str:
+        return self.line
+
+
+Outcome = Apex | NoFace | str
 
 
 def spot_clips(
@@ -76,18 +70,16 @@ def spot_clips(
     plots: Path | None = None,
     keep: Path | None = None,
     cache: Path | None = None,
-) -> tuple[pd.DataFrame, list[str]]:
+) -> Spotted:
     """Find the apex of each clip; apexes in `clips` are ignored.
 
     clips: as from read_annotation. plots: a folder for one curve a clip. keep: a folder that
     holds each clip's result from the moment it is found, so that a run that was interrupted
-    goes on there. cache: as for FaceFinder. Returns the clips that have an apex now, in order,
-    with apex_frame and apex_source filled in, and one line for each clip that was skipped. The
-    result does not depend on `workers`.
+    goes on there. cache: as for FaceFinder. The result does not depend on `workers`.
     """
     if keep:
         _open_kept(keep, asdict(settings) | {"root": str(folders.root), "plots": str(plots)})
-    jobs, apexes, skipped = {}, {}, {}
+    jobs, apexes, unspotted, faceless = {}, {}, {}, {}
     for i, clip in enumerate(clips.to_dict("records")):
         name = f"{clip['data_sub']} {clip['clip']}"
         try:
@@ -100,7 +92,7 @@ def spot_clips(
                 plot=plots / f"{name.replace(' ', '_')}.png" if plots else None,
             )
         except UserError as error:
-            skipped[i] = f"{name}: {error}"
+            unspotted[i] = f"{name}: {error}"
             continue
         apex = _kept(job)
         if apex is None:
@@ -114,12 +106,14 @@ def spot_clips(
     for i, outcome in _run(jobs, settings, workers, cache).items():
         if isinstance(outcome, Apex):
             apexes[i] = outcome.frame
+        elif isinstance(outcome, NoFace):
+            faceless[i] = outcome.line
         else:
-            skipped[i] = outcome
+            unspotted[i] = outcome
     found = clips.iloc[sorted(apexes)]
     frames = pd.array([apexes[i] for i in sorted(apexes)], "Int64")
     found = found.assign(apex_frame=frames, apex_source="spotted")
-    return found, [skipped[i] for i in sorted(skipped)]
+    return Spotted(found, *([lines[i] for i in sorted(lines)] for lines in (unspotted, faceless)))
 
 
 def forget_kept(keep: Path) -> None:
@@ -153,14 +147,14 @@ def _kept(job: Job) -> int | None:
 
 def _run(
     jobs: dict[int, Job], settings: ApexSettings, workers: int, cache: Path | None
-) -> dict[int, Apex | str]:
+) -> dict[int, Outcome]:
     """The apex of each job, or the line that says why there is none."""
     outcomes = {}
     try:
         with progress_bar("apexes", len(jobs)) as bar:
             for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs)), cache):
-                if isinstance(outcome, str):
-                    warnings += f"warning: skipped {outcome}"
+                if not isinstance(outcome, Apex):
+                    warnings += f"warning: no apex: {outcome}"
                 for line in warnings.splitlines():
                     bar.say(line)
                 outcomes[i] = outcome
@@ -173,7 +167,7 @@ def _run(
 
 def _outcomes(
     jobs: dict[int, Job], settings: ApexSettings, workers: int, cache: Path | None
-) -> Iterator[tuple[int, Apex | str, str]]:
+) -> Iterator[tuple[int, Outcome, str]]:
     if workers <= 1:
         with fixed_threads(1):
             _start_worker(settings, cache)
@@ -199,7 +193,7 @@ def _start_worker(settings: ApexSettings, cache: Path | None) -> None:
     _faces = load_face_finder(settings.landmarks, settings.face, cache, device)
 
 
-def _spot(numbered: tuple[int, Job]) -> tuple[int, Apex | str, str]:
+def _spot(numbered: tuple[int, Job]) -> tuple[int, Outcome, str]:
     """One clip in a worker: its position, its apex or why there is none, its warnings."""
     i, job = numbered
     warnings = io.StringIO()
@@ -217,5 +211,6 @@ def _spot(numbered: tuple[int, Job]) -> tuple[int, Apex | str, str]:
             if not isinstance(error, UserError):
                 error.add_note(f"while looking for the apex of {job.name}, in {job.folder}")
                 raise
-            outcome = str(error) if str(error).startswith(job.name) else f"{job.name}: {error}"
+            line = str(error) if str(error).startswith(job.name) else f"{job.name}: {error}"
+            outcome = NoFace(line) if isinstance(error, NoFaceError) else line
     return i, outcome, warnings.getvalue()

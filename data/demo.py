@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import shutil
 from concurrent.futures import as_completed
 from dataclasses import asdict
@@ -31,7 +30,7 @@ from .errors import UserError
 from .files import write_whole
 from .head import load_head
 from .progress import progress_bar
-from .workers import fixed_threads, worker_pool
+from .workers import cores, fixed_threads, worker_pool
 
 VERSION = 1  # of what is drawn; a folder of another version is not completed but refused
 
@@ -50,7 +49,7 @@ def draw_demo(
     UserError: `out` holds something else, or a demo set of another seed, size or version; a
     seed below 0, fewer than one worker; a disk that is full.
     """
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = cores() if workers is None else workers
     for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
         if value < least:
             raise UserError(f"--{name} {value}: must be {least} or more")

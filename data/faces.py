@@ -37,6 +37,10 @@ MARGIN = 0.35  # of a crop's longer side, added around it
 SIDES = (120, 180, 260)  # pixels that a crop's longer side is brought to
 
 
+class NoFaceError(UserError):
+    """Nothing in some pictures is a face, or not the one that is followed."""
+
+
 @dataclass(frozen=True, eq=False)
 class FoundFace:
     """One face of a picture: landmarks float32 (68, 2) in its pixels, and how it was found."""
@@ -106,15 +110,15 @@ class FaceFinder:
         return face if face is not None and _may_be(face, known) else None
 
     def pair(self, onset: np.ndarray, apex: np.ndarray, where: str) -> tuple[FoundFace, FoundFace]:
-        """The same face in a clip's onset and apex. UserError where it is not in both."""
+        """The same face in a clip's onset and apex. NoFaceError where it is not in both."""
         first, second = self.follow(onset, apex, where)
         if second is None:
             fault = f"no face found by {self.name}, neither in the onset nor in the apex frame"
             if first is not None:
                 fault = "the face of the onset frame is not in the apex frame"
-            raise UserError(f"{where}: {fault}")
+            raise NoFaceError(f"{where}: {fault}")
         if first is None:
-            raise UserError(f"{where}: no face in the onset frame; the apex frame has one")
+            raise NoFaceError(f"{where}: no face in the onset frame; the apex frame has one")
         return first, second
 
     def follow(

@@ -16,6 +16,13 @@ from threadpoolctl import threadpool_limits
 from .errors import UserError
 
 
+def cores() -> int:
+    """The cores that this process may use: how many worker processes there are by default."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def worker_pool(
     workers: int, start: Callable[..., object], *arguments: object

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from data.errors import UserError, warn
-from data.faces import FaceFinder, FoundFace
+from data.faces import FaceFinder, FoundFace, NoFaceError
 from data.frames import UnreadableImageError, read_image
 from data.views import BackendName, view_names
 
@@ -74,7 +74,7 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
     """Read a clip's apex and find the face that its onset shows.
 
     Without an onset that shows a face, there is none in the result, with a warning.
-    UnreadableImageError if the apex is no image, UserError if it shows no face.
+    UnreadableImageError if the apex is no image, NoFaceError if it shows no face.
     """
     image = read_image(path)
     shrink = min(1, LARGEST / max(image.shape[:2]))
@@ -83,7 +83,7 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
     first, face = _follow(before, image, faces, str(path))
     if face is None:
         what = f"no face found by {faces.name}" if first is None else "not the face of the onset"
-        raise UserError(f"{path}: {what}")
+        raise NoFaceError(f"{path}: {what}")
     if before is not None and first is None:
         warn(f"{onset}: no face in the onset: no facial actions since then")
         before = None

@@ -82,7 +82,13 @@ def reconstruct_index(
         raise UserError(f"--workers {workers}: at least 1")
     table = read_index(index)
     if four_frames:
-        table = pd.concat([table, read_index(four_frames_path(index), companion=True)])
+        companion = four_frames_path(index)
+        if not companion.is_file():
+            raise UserError(
+                f"--four-frames: {index} has no companion {companion.name} beside it; put it "
+                "there, or leave the flag out"
+            )
+        table = pd.concat([table, read_index(companion, companion=True)])
     rows = {view_folder(out, row): row for row in table.to_dict("records")}
     subjects: dict[str, dict[Path, Mapping]] = {}
     for folder, row in rows.items():

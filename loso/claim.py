@@ -18,7 +18,7 @@ from .settings import Settings, first_difference, flag
 # What may differ between two runs of one experiment: it changes no record.
 _FREE = {
     "subjects", "overwrite", "save_weights", "experiment", "result", "root", "root3d", "index",
-    "device", "launcher", "workers", "gpus_per_fold",
+    "four_frames", "device", "launcher", "workers", "gpus_per_fold",
 }  # fmt: skip
 
 

@@ -81,8 +81,8 @@ def load_inputs(settings: Settings, inputs: Inputs) -> ClipPictures:
 
 def _companion(settings: Settings) -> pd.DataFrame | None:
     """The four-frames companion of the experiment's index; None where there is none."""
-    companion = four_frames_path(settings.index_file)
-    if companion != settings.index_file and companion.is_file():
+    companion = settings.four_frames or four_frames_path(settings.index_file)
+    if settings.four_frames or companion.is_file():
         return read_index(companion, settings.classes, companion=True)
     warn(f"{companion}: not there, so training has no neighbouring frames of the apex")
     return None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data.apex import ApexSettings, all_frames, find_apex, first_face
 from data.corpora import CLASSES
 from data.errors import UserError
-from data.faces import FaceFinder, FoundFace
+from data.faces import FaceFinder, FoundFace, NoFaceError
 from data.frames import IMAGE_SUFFIXES, read_image
 from data.motion import check_pair, clip_motion
 from data.video import ClipSource, read_frames
@@ -116,7 +116,7 @@ def pick_frames(clip: Path, onset: int | None, apex: int | None, faces: FaceFind
         image = read_image(clip)
         face = faces.find(image, str(clip))
         if face is None:
-            raise UserError(f"{clip}: no face found by {faces.name}")
+            raise NoFaceError(f"{clip}: no face found by {faces.name}")
         return ClipFrames(image, face)
     source = all_frames(clip)
     if onset is not None and apex is not None and onset >= apex:

@@ -30,6 +30,8 @@ class Settings:
     """Only the subjects who wear none."""
     index: Path | None = None
     """Index of the clips; data/<dataset>_apex.csv if not given."""
+    four_frames: Path | None = None
+    """Companion with the frames beside each apex; found beside the index if not given."""
     root: Path = Path("datasets")
     """Folder that the index's paths start from."""
     streams: Literal["2d", "3d", "dual", "motion", "2d+motion", "3d+motion", "dual+motion"] = "2d"

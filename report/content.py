@@ -14,7 +14,10 @@ from .history import History, read_history
 from .pictures import clip_pictures
 
 # Settings that say where files lie or how a run was started, not what the experiment is.
-_PLACES = {"index", "root", "root3d", "experiment", "result", "device", "subjects", "overwrite"}
+_PLACES = {
+    "index", "four_frames", "root", "root3d", "experiment", "result", "device", "subjects",
+    "overwrite",
+}  # fmt: skip
 
 
 def page_content(

@@ -117,8 +117,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
 
 
 def spot(smic: Path, keep: Path, settings: ApexSettings) -> pd.DataFrame:
-    clips = read_annotation(CORPORA["smic"], smic / "SMIC-HS-E_annotation.xlsx")
-    return apex_run.spot_clips(clips, ClipFolders(smic), settings, keep=keep)[0]
+    clips = read_annotation(CORPORA["smic"], smic / "SMIC-HS-E_annotation.xlsx").clips
+    return apex_run.spot_clips(clips, ClipFolders(smic), settings, keep=keep).clips
 
 
 def test_kept_results_are_used_and_those_of_other_settings_are_not(smic, tmp_path, capsys):
@@ -150,10 +150,13 @@ def test_failed_clips_are_named_and_the_others_go_on(tmp_path, capsys):
     assert run(arguments(tmp_path, tmp_path / "out", "--workers", "1")) == 0
     output = capsys.readouterr()
     assert "4 of 6 clips have an apex" in output.out
-    listed = output.err[output.err.index("skipped 2 clips:") :].splitlines()[1:]
-    assert listed[0].strip().startswith("smic_02 s2_ne_02: no folder s")
-    assert listed[1].strip().startswith("smic_11 s11_ne_05: ") and "image103.png" in listed[1]
-    assert len(read_index(tmp_path / "out" / "smic_apex.csv")) == 4
+    middle = output.err[output.err.index("1 clips have their middle frame instead:") :].splitlines()
+    assert middle[1].strip().startswith("smic_11 s11_ne_05: ") and "image103.png" in middle[1]
+    assert middle[2] == "skipped 1 clips:"
+    assert middle[3].strip().startswith("smic_02 s2_ne_02: no folder s")
+    index = read_index(tmp_path / "out" / "smic_apex.csv")
+    assert index["apex_source"].tolist() == [*["spotted"] * 4, "middle"]
+    assert index["apex_frame"].iloc[-1] == 107
     assert run(arguments(tmp_path, tmp_path / "out", "--workers", "2", "--strict")) == 1
 
 
@@ -204,7 +207,10 @@ def _die(settings: ApexSettings) -> None:
 
 def test_neither_root_nor_clip(capsys):
     assert run([]) == 2
-    assert "give --root and --annotation, or --clip" in capsys.readouterr().err
+    assert (
+        "give --root, and --annotation or SMIC's cropped release; or --clip"
+        in capsys.readouterr().err
+    )
 
 
 def test_onset_after_offset_in_the_annotation(smic, tmp_path, capsys):
@@ -214,8 +220,12 @@ def test_onset_after_offset_in_the_annotation(smic, tmp_path, capsys):
     table.to_excel(annotation, sheet_name="HS", index=False)
     flags = arguments(smic, tmp_path)
     flags[3] = str(annotation)
-    assert run(flags) == 2
+    assert run([*flags, "--strict"]) == 2
     assert "row 5: onset 130 comes after offset 114" in capsys.readouterr().err
+    assert run(flags) == 0
+    said = capsys.readouterr()
+    assert "skipped row 5 (smic_02 s2_ne_03): onset 130 comes after offset 114" in said.err
+    assert "5 of 5 clips have an apex" in said.out and "1 of 6 rows of" in said.out
 
 
 def test_one_clip(smic, tmp_path, capsys):

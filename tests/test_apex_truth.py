@@ -36,8 +36,10 @@ def test_apexes_of_all_corpora_are_close_to_the_truth(demos):
         truth = read_truth(root)
         # Only onset and offset are given: the column with the apex is hidden.
         hidden = truth.assign(apex_frame=0)
-        found, skipped = spot_clips(hidden, ClipFolders(root), ApexSettings("dlib"))
-        assert not skipped and set(found["data"]) == set(SIZES)
+        spotted = spot_clips(hidden, ClipFolders(root), ApexSettings("dlib"))
+        found = spotted.clips
+        assert not spotted.unspotted and not spotted.faceless
+        assert set(found["data"]) == set(SIZES)
         errors += (found["apex_frame"] - truth["apex_frame"]).abs().tolist()
     assert len(errors) == 9
     assert np.mean(errors) <= 1.0 and np.mean(np.array(errors) <= 2) >= 0.9

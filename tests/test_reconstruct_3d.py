@@ -198,7 +198,7 @@ def test_nothing_to_be_had_is_an_error(tmp_path: Path, capsys) -> None:
         path.write_bytes(b"")
     assert call(*arguments, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: none of 2 frames shows a face; the first: s1 s1_0: ")
+    assert error.startswith("error: none of 2 frames shows a face; the first: smic_01 s1_0: ")
 
 
 @pytest.mark.parametrize("out", ["file/out", "/proc/out"])
