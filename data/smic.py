@@ -61,8 +61,9 @@ def write_smic(
     With `spot` the apexes are those that it finds; without, those spotted before that the
     index `apex` or the one that `out` is now holds, `apex` first. Of the clips that have
     none, the middle of onset and offset is taken; the column apex_source (spotted or middle)
-    tells them apart. Clips in which `spot` finds no face are left out. UserError, with nothing written, if `spot` finds no apex at all, if `apex`
-    is no index, or if no clip's frames are on disk.
+    tells them apart. Clips in which `spot` finds no face are left out. UserError, with nothing
+    written, if `spot` finds no apex at all, if `apex` is no index, or if no clip's frames are on
+    disk.
     """
     clips, lines, faceless = source.clips, [], []
     if spot:

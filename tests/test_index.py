@@ -224,7 +224,7 @@ def test_a_missing_frame_falls_back_to_its_neighbour(tmp_path, capsys):
     assert "no frame 109; the nearest, 108, stands in" in capsys.readouterr().err
     clips.loc[0, "onset_frame"] = 104
     _, _, skipped = build_index(clips, ClipFolders(tmp_path))
-    assert "no frame 104, nor one within two of it" in skipped[0]
+    assert "no onset frame 104, nor one within two of it" in skipped[0]
 
 
 def test_names_on_disk():

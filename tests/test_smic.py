@@ -9,6 +9,7 @@ from conftest import SMIC_HEADER, call, make_smic, write_frame, write_sheet
 from corpora import smic_rows
 
 from data.annotation import read_annotation
+from data.apex_run import Spotted
 from data.corpora import CORPORA
 from data.errors import UserError
 from data.frames import ClipFolders, name_key
@@ -222,10 +223,10 @@ def spot(apexes: dict[str, int]):
         found = clips[clips["clip"].isin(apexes)]
         frames = pd.array([apexes[clip] for clip in found["clip"]], "Int64")
         lines = [
-            f"{row['data_sub']} {row['clip']}: no face"
+            f"{row['data_sub']} {row['clip']}: two frames"
             for row in clips[~clips["clip"].isin(apexes)].to_dict("records")
         ]
-        return found.assign(apex_frame=frames, apex_source="spotted"), lines
+        return Spotted(found.assign(apex_frame=frames, apex_source="spotted"), lines, [])
 
     return find
 
@@ -269,10 +270,24 @@ def test_what_has_no_apex_is_named(small, capsys):
     shutil.rmtree(root / "SMIC/HS/s01/s01_su_02")
     written = write(root / "smic_apex.csv", spotting=True)
     assert [line.split(":")[0] for line in written.skipped] == ["smic_01 s01_su_02"]
-    assert written.middle == ["smic_02 s02_po_01: no face"]
+    assert written.middle == ["smic_02 s02_po_01: two frames"]
     written = write(root / "smic_apex.csv")
     assert "2 of 6 SMIC clips have no spotted apex in" in capsys.readouterr().err
     assert written.middle == []
+
+
+def test_a_clip_without_a_face_is_left_out_and_named(small):
+    root, _ = small
+    folders = ClipFolders(root)
+    source = read_smic(folders, root / "SMIC/SMIC-HS-E_annotation.xlsx")
+
+    def no_face_in_one(clips, folders):
+        found = spot(APEXES)(clips, folders)
+        return Spotted(found.clips, found.unspotted[:1], ["smic_02 s02_po_01: no face found"])
+
+    written = write_smic(source, folders, root / "smic_apex.csv", spot=no_face_in_one)
+    assert written.skipped == ["smic_02 s02_po_01: no face found"]
+    assert len(written.index) == 5 and "s02_po_01" not in set(written.index["clip"])
 
 
 def test_apexes_of_another_file_go_first_and_both_files_count(small):
