@@ -23,7 +23,6 @@ from loso.motion import (
     STRENGTH,
     drawn_facts,
     linear_epochs,
-    linear_space,
     load_drawn,
     motion_epochs,
     predict_maps,
@@ -167,7 +166,7 @@ def adapting(adapt):
 
 def every_way(corpus, fold, labels):
     maps = corpus[0]
-    yield "linear", linear_epochs(linear_space(maps), labels, fold)
+    yield "linear", linear_epochs(maps, labels, fold)
     for adapt in ("none", "head", "all"):
         yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapting(adapt))
 
@@ -218,7 +217,7 @@ def test_linear_is_logistic_regression_of_standardised_maps(corpus):
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
     model.fit(x[folds[1].train], labels[folds[1].train])
     expected = model.predict_proba(x[folds[1].test])
-    found = linear_epochs(linear_space(maps), labels, folds[1])[0][0]["scores"]
+    found = linear_epochs(maps, labels, folds[1])[0][0]["scores"]
     assert np.allclose(found, expected, atol=2e-3)
 
 
