@@ -44,6 +44,7 @@ def _prepare(settings: Settings) -> _Plan:
     device = resolve_device(settings.device)
     check_folder(settings, {"settings": settings.facts()})  # what is quick to find comes first
     check_launcher(settings)
+    check_start(settings)
     check_weights(settings)
     inputs = find_inputs(settings)
     folds = make_folds(inputs.index, settings.classes)

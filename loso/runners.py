@@ -110,10 +110,10 @@ class MotionRunner:
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], MotionNet]:
         """See Runner."""
+        torch.manual_seed(fold.seed(self.settings.seed))  # of what neither weights nor fold decide
         if self.settings.first_weights == "none" and self.settings.motion_net == "linear":
             epochs, network = linear_epochs(self.maps, self.labels, fold, self.settings.classes)
             on_epoch(epochs[0])
             return epochs, network
-        torch.manual_seed(fold.seed(self.settings.seed))  # of what the weights do not hold
         start = build_start(self.settings, self.state)
         return motion_epochs(start, self.maps, self.labels, fold, self.settings, on_epoch)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
@@ -76,30 +77,28 @@ def read_state_dict(path: Path) -> StateDict:
     if not path.exists():
         raise UserError(f"--weights {path}: no such file (or imagenet, package, none)")
     try:
-        if is_safetensors(path):
-            return _finite(_read_safetensors(path), path)
-        state = tensors_of(load_checkpoint(path))
+        read = _read_safetensors if is_safetensors(path) else load_checkpoint
+        state = tensors_of(read(path))
+        if state is None:
+            raise UserError(f"{path}: holds no state dict")
+        return _finite(state, path)
     except ValueError as error:
-        raise UserError(f"{path}: holds {error}") from error
+        raise UserError(f"--weights {path}: holds {error}") from error
     except UserError as error:
         raise UserError(f"--weights {error}") from error
-    if state is None:
-        raise UserError(f"--weights {path}: holds no state dict")
-    return _finite(state, path)
 
 
 def _read_safetensors(path: Path) -> StateDict:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path}: not readable as weights: cut off or damaged; copy it anew"
-        ) from error
+        raise UserError(f"{path}: {DAMAGED}") from error
 
 
 def _finite(state: StateDict, path: Path) -> StateDict:
     for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
+        checked = tensor.is_floating_point() and tensor.itemsize > 1  # torch cannot for 8 bits
+        if checked and not torch.isfinite(tensor).all():
             raise UserError(
                 f"{path}: '{name}' holds numbers that are not finite: a run that diverged?"
             )
@@ -117,9 +116,7 @@ def read_facts(path: Path) -> dict | None:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("dsnca")
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: not readable as weights: cut off or damaged; copy it anew"
-        ) from error
+        raise UserError(f"{path}: {DAMAGED}") from error
     facts = None if text is None else json.loads(text)
     if facts is not None and facts.get("format") not in (_OWN_FOLD_ALONE, FORMAT):
         raise UserError(f"{path}: format {facts.get('format')}, this version reads {FORMAT}")
@@ -181,11 +178,11 @@ def _seen_by(path: Path, after: frozenset[Path]) -> frozenset[str]:
     return seen | _seen_by(Path(start), after)
 
 
-def check_start(settings: Settings, subjects: list[str]) -> None:
+def check_start(settings: Settings, subjects: Iterable[str] = ()) -> None:
     """UserError if --weights is a file of --save-weights that cannot start this experiment.
 
     It is of another network, or it or a network that it started from was trained on one of the
-    subjects that folds hold out.
+    subjects, those that folds hold out.
     """
     path = Path(settings.first_weights)
     if settings.first_weights in GIVEN_OUT or not path.is_file():
