@@ -82,6 +82,8 @@ def _scalar(dtype: _Dtype, raw: object = None) -> object:
     """A number, or a text, of NumPy's: of no use here, but nothing that runs code."""
     if dtype.numpy.kind == "O":
         raise pickle.UnpicklingError("a scalar that is any object")
+    if not dtype.numpy.itemsize:
+        return ""
     return np.frombuffer(_as_bytes(raw), dtype.numpy, 1)[0]
 
 
@@ -106,8 +108,16 @@ def _ordered_dict(*items: object) -> dict:
 
 _NUMPY = {"_reconstruct": _new_array, "scalar": _scalar}
 _NUMERIC = {"_frombuffer": _array_of}
+
+
+def _no_bytes() -> bytes:
+    return b""  # protocols before 3 call bytes() for these
+
+
 # chumpy notes in a set what has changed.
-_BUILTINS = {"object": object, "set": set, "frozenset": frozenset, "complex": complex}
+_BUILTINS = {
+    "object": object, "set": set, "frozenset": frozenset, "complex": complex, "bytes": _no_bytes,
+}  # fmt: skip
 _COPYREG = {"_reconstructor": _new_object}
 # What a pickle may name: raw names, Python 2's as well as those of today.
 KNOWN = {
