@@ -17,8 +17,9 @@ from data.faces import load_face_finder
 from data.frames import ClipFolders
 from data.index import clip_frames
 from data.landmarks import choose_finder
+from data.pictures import load_pictures
 from data.sampling import sample_epoch
-from data.transforms import draw
+from data.transforms import draw, stored_size
 from data.view_pictures import view_rows
 from data.views import view_folder, view_names
 from deca.anny_backend import AnnyBackend
@@ -123,7 +124,7 @@ class Work:
         pairs = [(c, 0) for c in self.fold.test] if test else [
             (self.fold.train[c], slot) for c, slot in self.pairs
         ]  # fmt: skip
-        rows = clip_frames(index, self.inputs.four_frames)
+        rows = clip_frames(index, self.inputs.pictures.four_frames)
         samples = []
         for clip, slot in pairs:
             paths = [settings.root / rows[clip][slot]["apex_frame_path"]]
@@ -148,26 +149,34 @@ def find_work(settings: Settings, clips: int | None) -> Work:
         inputs = _only(inputs, settings, rows)
         train = np.arange(len(rows) - len(fold.test))
         fold = Fold(fold.data_sub, train, np.arange(len(train), len(rows)))
-    rows = clip_frames(inputs.index, inputs.four_frames)
+    rows = clip_frames(inputs.index, inputs.pictures.four_frames)
     there = np.array([len(rows[clip]) - 1 for clip in fold.train])
     rng = np.random.default_rng(fold.seed(settings.seed))  # as in train_fold
     return Work(settings, inputs, fold, sample_epoch(inputs.labels[fold.train], there, rng))
 
 
 def _only(inputs: Inputs, settings: Settings, rows: np.ndarray) -> Inputs:
-    index = inputs.index.iloc[rows].reset_index(drop=True)
-    inputs = dataclasses.replace(inputs, index=index)
+    pictures = inputs.pictures.of_clips(rows)
+    inputs = dataclasses.replace(inputs, index=pictures.index, pictures=pictures)
     if inputs.views is None:
         return inputs
-    views = view_rows(index, inputs.four_frames, settings.root3d, own=False)
+    views = view_rows(pictures.index, pictures.four_frames, settings.root3d, own=False)
     return dataclasses.replace(inputs, views=views)
+
+
+def _read_anew(work: Work) -> Inputs:
+    """The inputs with their frames decoded again: find_inputs did so outside the clock."""
+    settings, read = work.settings, work.inputs.pictures
+    size = stored_size(settings.image_size, settings.augment)
+    pictures = load_pictures(read.index, read.four_frames, settings.root, size)
+    return dataclasses.replace(work.inputs, pictures=pictures)
 
 
 def training(name: str, settings: Settings, clips: int | None, target: float | None) -> Line:
     """An epoch of training, and the held-out subject's scores after it."""
     work = find_work(settings, clips)
     start = time.perf_counter()
-    runner = PictureRunner(settings, work.inputs, CPU)
+    runner = PictureRunner(settings, _read_anew(work), CPU)
     frames = int((runner.pictures.slots >= 0).sum())
     once = f"{time.perf_counter() - start:.1f} s for {frames} frames"
     torch.manual_seed(0)
@@ -191,7 +200,7 @@ def data_path(name: str, settings: Settings, clips: int, target: float) -> Line:
     """An epoch's batches without a network."""
     work = find_work(settings, clips)
     start = time.perf_counter()
-    images = Images(load_inputs(settings, work.inputs), settings, CPU)
+    images = Images(load_inputs(settings, _read_anew(work)), settings, CPU)
     once = f"{time.perf_counter() - start:.1f} s for {len(images.slots)} clips"
     pairs = torch.from_numpy(work.pairs)
     generator = torch.Generator().manual_seed(0)

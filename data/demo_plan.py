@@ -217,11 +217,11 @@ def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emo
         apex=onset + rise,
         offset=offset,
         last=offset + int(rng.integers(0, 3)),
-        actions=_actions(rng, group),
+        actions=sample_actions(rng, group),
     )
 
 
-def _actions(rng: np.random.Generator, group: str) -> tuple[tuple[str, float], ...]:
+def sample_actions(rng: np.random.Generator, group: str) -> tuple[tuple[str, float], ...]:
     """A group's actions with their strengths: whole, partial or one-sided, stronger or weaker."""
     size = rng.uniform(0.6, 1.1)
     tilt = rng.choice([0.0, 0.15, 0.75], p=[0.35, 0.4, 0.25])  # 0.75: nearly one-sided

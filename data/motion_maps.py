@@ -58,15 +58,15 @@ def motion_maps(
     cache: Path | None = None,
     faces: FaceFinder | None = None,
     flow: Flow = "dis",
+    strict: bool = False,
 ) -> np.ndarray:
     """Motion maps (N, 3, size, size) float32 of an index's clips, in its order.
 
     A column motion_path names ready maps below `root`: then nothing else is read, and no
-    face finder is needed. A clip that has no map (a picture unreadable, a face in one
-    of its frames alone, onset = apex) is
-    NaN throughout and named by a warning; drop those rows by np.isfinite. UserError if no clip
-    has one. Maps from frames are kept in `cache`, one file a clip, under a hash of pictures,
-    size, flow, finder and VERSION.
+    face finder is needed. A clip that has no map (a picture unreadable, a face in one of its
+    frames alone, onset = apex) is NaN throughout and named by a warning (with `strict` a
+    UserError); drop those rows by np.isfinite. UserError if no clip has one. Maps from frames are
+    kept in `cache`, one file a clip, under a hash of pictures, size, flow, finder and VERSION.
     """
     ready = "motion_path" in index
     if not ready and faces is None:
@@ -81,6 +81,8 @@ def motion_maps(
             else:
                 maps[i] = _cached(clip, root, size, cache, faces, flow, name)
         except UserError as error:
+            if strict:
+                raise UserError(f"{name}: {error} (--strict)") from error
             failed.append(name)
             warn(f"skipped {name}: {error}")
     if len(failed) == len(index):

@@ -1,5 +1,6 @@
 """The 3D views that a network reads: checked, and read once as grey uint8."""
 
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,3 +93,15 @@ def view_rows(
         [[view_folder(root3d, row if own else rows[0]) for row in rows] for rows in frames]
     )
     return folders, torch.from_numpy(slots)
+
+
+def without_folders(
+    folders: list[Path], rows: Tensor, gone: Container[Path]
+) -> tuple[list[Path], Tensor]:
+    """view_rows' result without some folders: -1 where a frame would have read one of them."""
+    place, kept = np.full(len(folders) + 1, -1), []  # the last stands for -1
+    for i, folder in enumerate(folders):
+        if folder not in gone:
+            place[i] = len(kept)
+            kept.append(folder)
+    return kept, torch.from_numpy(place)[rows]

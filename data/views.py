@@ -1,7 +1,7 @@
 """Where the 3D views of a frame lie: <root>/<data>/<subject>/<clip>/<frame>/<yaw>.jpg."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,25 @@ def _frame_on_disk(path: Path, apex: int | None) -> int | None:
 
 def read_backend(root3d: Path | str) -> str:
     """Which backend made the views below a folder; UserError if it holds no views."""
+    return _read_record(root3d)["backend"]
+
+
+def read_faceless(root3d: Path | str) -> set[Path]:
+    """The folders of frames that have no views because no face was found in them."""
+    return {Path(root3d) / name for name in _read_record(root3d).get("faceless", [])}
+
+
+def note_faceless(root3d: Path | str, looked_at: Iterable[Path], faceless: Iterable[Path]) -> None:
+    """Record which of the frames that were looked at, by their folders, show no face."""
+    root3d = Path(root3d)
+    before = read_faceless(root3d)
+    now = (before - set(looked_at)) | set(faceless)
+    if now != before:
+        names = sorted(folder.relative_to(root3d).as_posix() for folder in now)
+        _write_record(root3d, _read_record(root3d) | {"faceless": names})
+
+
+def _read_record(root3d: Path | str) -> dict:
     path = Path(root3d) / _RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -68,7 +87,12 @@ def read_backend(root3d: Path | str) -> str:
         raise UserError(f"{path}: damaged ({error}); remove the folder, make it anew") from error
     if form != FORMAT or not isinstance(backend, str):
         raise UserError(f"{path}: format {form}, not {FORMAT}; make the views anew")
-    return backend
+    return record
+
+
+def _write_record(root3d: Path, record: dict) -> None:
+    with write_whole(root3d / _RECORD) as part:
+        part.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def claim_views(root3d: Path | str, backend: str) -> None:
@@ -85,6 +109,4 @@ def claim_views(root3d: Path | str, backend: str) -> None:
                 "give another --out, or --backend"
             )
         return
-    with write_whole(root3d / _RECORD) as part:
-        record = {"format": FORMAT, "backend": backend, "size": SIZE}
-        part.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    _write_record(root3d, {"format": FORMAT, "backend": backend, "size": SIZE})

@@ -1,6 +1,5 @@
 """Readers of DECA's and FLAME's asset files: each gives checked arrays or a one-line UserError."""
 
-import pickle
 import re
 import zipfile
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from data.checkpoints import load_checkpoint, named_as, tensors_of
 from data.errors import UserError
 from data.frames import read_image
 
@@ -202,15 +202,20 @@ def _load_numpy(path: Path) -> np.ndarray | np.lib.npyio.NpzFile:
 
 
 def read_networks(path: Path) -> Networks:
-    """Read deca_model.tar: the two encoders and the detail decoder, in evaluation mode."""
-    content = _load_torch(path)
+    """Read deca_model.tar: the two encoders and the detail decoder, in evaluation mode.
+
+    Other networks and what else a checkpoint of DECA's training holds are left; UserError as
+    load_checkpoint, and for a part that is missing or of another network.
+    """
+    content = load_checkpoint(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no dict of networks; is it the right file?")
 
     def part(name: str, build: Callable[[], nn.Module]) -> nn.Module:
-        if not isinstance(content.get(name), dict):
+        state = _part(content, name)
+        if state is None:
             raise UserError(f"{path}: lacks {name}; is it the right file?")
-        return _network(f"{path}: {name}", build, content[name])
+        return _network(f"{path}: {name}", build, state)
 
     return Networks(
         flame=part("E_flame", flame_encoder),
@@ -219,37 +224,43 @@ def read_networks(path: Path) -> Networks:
     )
 
 
-def _load_torch(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it names {named[1]}, which could run code" if named else "no weights of torch's"
-        raise UserError(f"{path}: refused, not read: {what}; fetch it anew") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cut off or damaged; fetch it anew") from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+def _part(content: object, name: str) -> dict | None:
+    """A network's state dict in a checkpoint: under its name, or its name in front of each key."""
+    if not isinstance(content, dict):
+        return None
+    if isinstance(content.get(name), dict):
+        return tensors_of(content[name]) or {}
+    before = re.compile(rf"(.*\.)?{name}\.")
+    flat = {before.sub("", key): value for key, value in content.items()
+            if isinstance(key, str) and before.match(key)}  # fmt: skip
+    inner = (_part(value, name) for value in content.values())
+    return flat or next((found for found in inner if found is not None), None)
 
 
 def _network(where: str, build: Callable[[], nn.Module], state: dict[str, Tensor]) -> nn.Module:
     with torch.device("meta"):  # shapes only: the weights come from the file
         network = build()
     want = network.state_dict()
+    try:
+        state = named_as(state, want)
+    except ValueError as error:
+        raise UserError(f"{where} holds {error}") from error
     # Batches counted in training: not used here, and absent from older files.
     state = {
         **{k: torch.tensor(0) for k in want if k.endswith("num_batches_tracked")},
         **state,
     }
     missing = [k for k in want if not isinstance(state.get(k), Tensor)]
-    unexpected = [k for k in state if k not in want]
+    # More in the same modules makes it a larger network; other modules are of no account.
+    modules = {k.split(".")[0] for k in want}
+    unexpected = [k for k in state if k not in want and k.split(".")[0] in modules]
     if missing or unexpected:
         raise UserError(f"{where} lacks {_some(missing)}, and has unexpected {_some(unexpected)}")
     wrong = [k for k in want if state[k].shape != want[k].shape]
     if wrong:
         sizes = f"{tuple(state[wrong[0]].shape)}, not {tuple(want[wrong[0]].shape)}"
         raise UserError(f"{where}: {wrong[0]} is {sizes} ({len(wrong)} tensors of a wrong shape)")
-    network.load_state_dict(state, assign=True)
+    network.load_state_dict({k: state[k] for k in want}, assign=True)
     return network.eval().requires_grad_(False)
 
 

@@ -6,12 +6,14 @@ of this file, which collect bytes, shapes and types; the arrays are made from th
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 import torch
 
+from data.checkpoints import one_line, what_it_is
 from data.errors import UserError
 
 
@@ -20,7 +22,7 @@ class _Dtype:
 
     def __init__(self, code: str, *_flags: object) -> None:
         self.numpy = np.dtype(str(code))
-        if self.numpy.names or self.numpy.kind not in "biufSUO":
+        if self.numpy.names or self.numpy.kind not in "biufcSUO":
             raise pickle.UnpicklingError(f"array type {code}")
 
     def __setstate__(self, state: tuple) -> None:
@@ -76,6 +78,15 @@ def _array_of(raw: bytes, dtype: _Dtype, shape: tuple, order: str) -> _Array:
     return array
 
 
+def _scalar(dtype: _Dtype, raw: object = None) -> object:
+    """A number, or a text, of NumPy's: of no use here, but nothing that runs code."""
+    if dtype.numpy.kind == "O":
+        raise pickle.UnpicklingError("a scalar that is any object")
+    if not dtype.numpy.itemsize:
+        return ""
+    return np.frombuffer(_as_bytes(raw), dtype.numpy, 1)[0]
+
+
 def _new_object(cls: type, *_base_state: object) -> object:
     if cls not in (_Ch, _Csc, _Csr):
         raise pickle.UnpicklingError(f"an object of {cls}")
@@ -95,9 +106,18 @@ def _ordered_dict(*items: object) -> dict:
     return dict(*items)
 
 
-_NUMPY = {"_reconstruct": _new_array}
+_NUMPY = {"_reconstruct": _new_array, "scalar": _scalar}
 _NUMERIC = {"_frombuffer": _array_of}
-_BUILTINS = {"object": object, "set": set}  # chumpy notes in a set what has changed
+
+
+def _no_bytes() -> bytes:
+    return b""  # protocols before 3 call bytes() for these
+
+
+# chumpy notes in a set what has changed.
+_BUILTINS = {
+    "object": object, "set": set, "frozenset": frozenset, "complex": complex, "bytes": _no_bytes,
+}  # fmt: skip
 _COPYREG = {"_reconstructor": _new_object}
 # What a pickle may name: raw names, Python 2's as well as those of today.
 KNOWN = {
@@ -175,12 +195,17 @@ def read_pickled_npy(path: Path | str) -> dict:
 
 
 def _load(file: io.BufferedIOBase, path: Path) -> object:
+    fault = what_it_is(path)
+    if fault is None and zipfile.is_zipfile(path):
+        fault = "is a zip archive and no pickle; unpack it, or fetch the file anew"
+    if fault:
+        raise UserError(f"{path}: damaged or another file: it {fault}")
     try:
         return _Unpickler(file, path).load()
     except UserError:
         raise
     except Exception as error:  # damaged bytes make a pickle raise anything
-        raise UserError(f"{path}: damaged or cut off ({error}); fetch it anew") from error
+        raise UserError(f"{path}: damaged or cut off ({one_line(error)}); fetch it anew") from error
 
 
 def _a_dict(content: object, path: Path) -> dict:

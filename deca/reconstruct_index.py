@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 
 from data.errors import UserError, warn
-from data.faces import FOUND_BY, FaceFinder, load_face_finder
+from data.faces import FOUND_BY, FaceFinder, NoFaceError, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.progress import progress_bar
-from data.views import BackendName, claim_views, view_folder
+from data.views import BackendName, claim_views, note_faceless, view_folder
 from data.workers import fixed_threads, worker_pool
 
 from .reconstruct import Extras, load_backend, missing_files, read_face, write_head
@@ -61,6 +61,7 @@ class Outcome:
     frames: int
     failed: list[str]  # a line each
     found_by: list[str]  # of each frame that was read
+    faceless: list[Path]  # the folders of frames that show no face
     warnings: list[str]
 
 
@@ -104,12 +105,14 @@ def reconstruct_index(
     before = len(rows) - sum(len(job.rows) for job in jobs)
     failed: list[str] = []
     found_by: list[str] = []
+    faceless: list[Path] = []
     said: set[str] = set()
     try:
         with progress_bar("frames", len(rows), before) as bar:
             for outcome in _outcomes(jobs, engine, loaded, min(workers, len(jobs))):
                 failed += outcome.failed
                 found_by += outcome.found_by
+                faceless += outcome.faceless
                 for line in outcome.warnings:
                     if line not in said:  # a worker says it once, each of them does
                         bar.say(line)
@@ -117,13 +120,14 @@ def reconstruct_index(
                 bar.advance(outcome.frames)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from there") from None
+    note_faceless(out, rows, faceless)
     if len(failed) == len(rows):
         raise UserError(f"none of {len(rows)} frames shows a face; the first: {failed[0]}")
     if found_by:
         counts = ", ".join(f"{found_by.count(by)} by {by}" for by in FOUND_BY if by in found_by)
-        print(f"faces found: {counts}; {len(failed)} of {len(rows)} frames skipped")
+        print(f"faces found: {counts}")
     if failed:
-        print(f"{len(failed)} of {len(rows)} frames failed:", *failed, sep="\n  ", file=sys.stderr)
+        print(f"{len(failed)} of {len(rows)} frames skipped:", *failed, sep="\n  ", file=sys.stderr)
     return sorted(failed)
 
 
@@ -155,6 +159,7 @@ def _reconstruct(job: Job, backend: Backend, faces: FaceFinder) -> Outcome:
     wanted = [folder for folder in job.rows if missing_files(folder, job.extras)]
     read: dict[Path, Face] = {}
     failed: list[str] = []
+    faceless: list[Path] = []
     with contextlib.redirect_stderr(io.StringIO()) as said:
         for folder in sorted(job.rows, key=lambda folder: folder not in wanted):
             if folder not in wanted and not read:
@@ -164,13 +169,15 @@ def _reconstruct(job: Job, backend: Backend, faces: FaceFinder) -> Outcome:
             except UserError as error:
                 failed.append(f"{job.subject} {job.rows[folder]['clip']}: {error}")
                 warn(f"skipped {failed[-1]}")
+                if isinstance(error, NoFaceError):
+                    faceless.append(folder)
         ready = {folder: read[folder] for folder in job.rows if folder in read}
         heads = backend.reconstruct(list(ready.values()))
         for (folder, face), head in zip(ready.items(), heads, strict=True):
             if folder in wanted:
                 write_head(head, face, backend.name, folder, job.extras)
     found_by = [face.found_by for face in read.values()]
-    return Outcome(len(job.rows), failed, found_by, said.getvalue().splitlines())
+    return Outcome(len(job.rows), failed, found_by, faceless, said.getvalue().splitlines())
 
 
 def _read(row: Mapping, job: Job, faces: FaceFinder) -> Face:

@@ -1,47 +1,70 @@
 """An experiment from its settings to its fold records."""
 
 from contextlib import closing
+from dataclasses import dataclass
 
 import torch
 
+from data.errors import warn
 from data.files import write_whole
 
-from .claim import claim_folder
+from .claim import check_folder, claim_folder, describe
 from .folds import Fold, choose_folds, make_folds
-from .inputs import Inputs, find_inputs
-from .launch import Trained, make_launcher
+from .inputs import find_inputs
+from .launch import Launcher, Trained, check_launcher, load_job, make_launcher
 from .progress import RunProgress
-from .records import pooled_uf1, read_records, record_path, write_json
+from .records import only_class, pooled_uf1, read_records, record_path, write_json
+from .runners import check_weights
 from .saved import check_start, weights_path
 from .settings import Settings, resolve_device
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done: the launcher of the folds that have no record (None: all have one)."""
+
+    launcher: Launcher | None
+    records: dict[str, dict]  # of folds done before
+    chosen: int
+    todo: int
+
+
 def run_experiment(settings: Settings) -> None:
     """Train and score every fold that has no record yet."""
+    plan = _prepare(settings)
+    if plan.launcher:
+        _run_folds(settings, plan)
+    if only := only_class(plan.records.values()):
+        warn(f"{settings.name}: every clip is predicted {only}: the network tells nothing apart")
+    print(f"records in {settings.folder}; python get_result_log.py makes the tables")
+
+
+def _prepare(settings: Settings) -> _Plan:
+    """Load all that the run reads, and take the experiment's name only then."""
     device = resolve_device(settings.device)
+    check_folder(settings, {"settings": settings.facts()})  # what is quick to find comes first
+    check_launcher(settings)
+    check_start(settings)
+    check_weights(settings)
     inputs = find_inputs(settings)
     folds = make_folds(inputs.index, settings.classes)
     chosen = choose_folds(folds, settings.subjects)
     check_start(settings, [fold.data_sub for fold in folds])
-    if settings.overwrite:
-        _clear(settings)
-    claim_folder(settings, inputs, folds, device)
-    records = {r["data_sub"]: r for r in read_records(settings.folder)}
+    config = describe(settings, inputs, folds, device)
+    check_folder(settings, config)
+    old = [] if settings.overwrite else read_records(settings.folder)
+    records = {record["data_sub"]: record for record in old}
     todo = [fold for fold in chosen if not _is_done(fold, records, settings)]
     print(
         f"{settings.name}: {len(inputs.index)} clips, {len(folds)} subjects; {len(chosen)} folds "
         f"chosen, {len(chosen) - len(todo)} of them done before; on {_device_name(device)}"
     )
+    launcher = None
     if todo:
-        _run_folds(settings, inputs, todo, records, device, len(chosen))
-    print(f"records in {settings.folder}; python get_result_log.py makes the tables")
-
-
-def _clear(settings: Settings) -> None:
-    folder = settings.folder
-    weights = folder.glob("weights/*.safetensors")
-    for old in (*folder.glob("fold_*.json"), *weights, folder / "config.json"):
-        old.unlink(missing_ok=True)
+        job = load_job(settings, inputs, device)
+        claim_folder(settings, config)
+        launcher = make_launcher(job, todo, device)
+    return _Plan(launcher, records, len(chosen), len(todo))
 
 
 def _is_done(fold: Fold, records: dict[str, dict], settings: Settings) -> bool:
@@ -50,18 +73,11 @@ def _is_done(fold: Fold, records: dict[str, dict], settings: Settings) -> bool:
     return not settings.save_weights or weights_path(settings.folder, fold.data_sub).is_file()
 
 
-def _run_folds(
-    settings: Settings,
-    inputs: Inputs,
-    todo: list[Fold],
-    records: dict[str, dict],
-    device: torch.device,
-    total: int,
-) -> None:
-    launcher = make_launcher(settings, inputs, todo, device)
+def _run_folds(settings: Settings, plan: _Plan) -> None:
+    records = plan.records
     with (
-        RunProgress(total, total - len(todo), settings.passes) as progress,
-        closing(launcher(progress)) as finished,
+        RunProgress(plan.chosen, plan.chosen - plan.todo, settings.passes) as progress,
+        closing(plan.launcher(progress)) as finished,
     ):
         try:
             for done in finished:

@@ -8,12 +8,13 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -24,7 +25,7 @@ from data.workers import fixed_threads, settle_worker
 from .folds import Fold
 from .inputs import Inputs, free_memory
 from .runners import Runner, load_runner, run_fold
-from .saved import network_bytes
+from .saved import network_bytes, seen_before
 from .settings import Settings
 from .sharing import SharedFile, read_shared, write_shared
 
@@ -40,6 +41,7 @@ class Job:
     settings: Settings
     inputs: Inputs
     runner: Runner
+    seen_before: frozenset[str] = frozenset()  # subjects, by the network of --weights
 
 
 @dataclass(frozen=True)
@@ -73,33 +75,40 @@ class Watch(Protocol):
 Launcher = Callable[[Watch], Iterator[Trained]]
 
 
-def make_launcher(
-    settings: Settings, inputs: Inputs, folds: list[Fold], device: torch.device
-) -> Launcher:
-    """Load what folds share; the function that trains them, as --launcher says.
-
-    It yields each fold as it is finished, in any order; closing it stops what it started.
-    UserError here for what no fold could be trained with, there for what goes wrong in a fold.
-    """
-    prepare_process()
+def check_launcher(settings: Settings) -> None:
+    """UserError where what --launcher names is not installed."""
     if settings.launcher == "ray":
-        from .launch_ray import ray_folds, require_ray
+        from .launch_ray import require_ray
 
-        require_ray()  # before pictures are read
-        return partial(ray_folds, _load_job(settings, inputs, device), folds, device)
-    job = _load_job(settings, inputs, device)
+        require_ray()
+
+
+def load_job(settings: Settings, inputs: Inputs, device: torch.device) -> Job:
+    """Load what every fold needs. UserError for what no fold could be trained with."""
+    prepare_process()
+    runner = load_runner(settings, inputs, device)
+    # Of the inputs only what no runner holds.
+    rest = replace(inputs, pictures=None, views=None, maps=None)
+    return Job(settings, rest, runner, seen_before(settings))
+
+
+def make_launcher(job: Job, folds: list[Fold], device: torch.device) -> Launcher:
+    """The function that trains folds, as --launcher says.
+
+    It yields each fold as it is finished, in any order; closing it stops what it started. It
+    raises a UserError for what goes wrong in a fold.
+    """
+    settings = job.settings
+    if settings.launcher == "ray":
+        from .launch_ray import ray_folds
+
+        return partial(ray_folds, job, folds, device)
     workers = choose_workers(settings, device, len(folds))
     if workers == 1:
         return partial(_in_turn, job, folds)
     print(f"{workers} folds at once, each on {settings.cpus_per_fold} of the cores")
     shared = write_shared(job, settings.folder / f".shared_{os.getpid()}")
     return partial(_in_processes, shared, workers, folds)  # this process need not hold the job
-
-
-def _load_job(settings: Settings, inputs: Inputs, device: torch.device) -> Job:
-    runner = load_runner(settings, inputs, device)
-    # Of the inputs only what no runner holds.
-    return Job(settings, replace(inputs, four_frames=None, views=None, maps=None), runner)
 
 
 def prepare_process() -> None:
@@ -116,10 +125,9 @@ def train(job: Job, fold: Fold, on_epoch: Callable[[dict], None]) -> Trained:
         done = run_fold(job.runner, settings, inputs, fold, on_epoch)
     if not settings.save_weights:
         return Trained(done.record, None)
-    trained_on = [] if settings.adapt == "none" else inputs.index["data_sub"].iloc[fold.train]
-    weights = network_bytes(
-        done.network, settings, fold.data_sub, sorted(set(trained_on)), inputs.views_by
-    )
+    now = [] if settings.adapt == "none" else inputs.index["data_sub"].iloc[fold.train]
+    trained_on = sorted(job.seen_before | set(now))
+    weights = network_bytes(done.network, settings, fold.data_sub, trained_on, inputs.views_by)
     return Trained(done.record, weights)
 
 
@@ -142,7 +150,8 @@ def checked(outcome: Trained | Failed) -> Trained:
 
 def choose_workers(settings: Settings, device: torch.device, folds: int) -> int:
     """How many folds to train at once: --workers, or what the cores and the memory are for."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    has_affinity = hasattr(os, "sched_getaffinity")  # on Linux alone
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     if settings.workers is not None:
         wanted = min(settings.workers, folds)
         if wanted * settings.cpus_per_fold > cores and device.type == "cpu":
@@ -200,18 +209,25 @@ def _in_processes(
                     if message is None:  # it has mapped what the folds share
                         starting -= 1
                         if not starting:
-                            shared.path.unlink()  # nothing stays, however this run ends
+                            _discard(shared.path)  # nothing stays, however this run ends
                     else:
                         yield checked(message)
                     hand_out(connection)
                 except (EOFError, ConnectionError) as error:
                     raise _lost(worker) from error
     finally:
-        shared.path.unlink(missing_ok=True)
+        _discard(shared.path)
         for connection, worker in workers.items():
             worker.process.terminate()
             worker.process.join()
             connection.close()
+        shared.path.unlink(missing_ok=True)
+
+
+def _discard(mapped: Path) -> None:
+    """Delete a file that processes may have mapped; on Windows it stays until they have ended."""
+    with suppress(PermissionError):
+        mapped.unlink(missing_ok=True)
 
 
 def _lost(worker: _Worker) -> UserError:
@@ -238,7 +254,15 @@ def _start(shared: SharedFile) -> tuple[Connection, BaseProcess]:
 
 @contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """Processes started here never see Ctrl-C; in this one it is held back for so long."""
+    """Processes started here never see Ctrl-C; in this one it is held back for so long.
+
+    Windows has no signal masks: there a process sees it until settle_worker.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker  # of POSIX
+
     resource_tracker.ensure_running()  # its start would let Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional as F
 
+from data.checkpoints import StateDict, named_as, one_line
 from data.errors import UserError
 from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
 
 from .folds import Fold
-from .saved import StateDict, read_state_dict
+from .records import check_converging, epoch_record
+from .saved import read_state_dict
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> Motio
                 if name.startswith(f"{kind}."):
                     state[name.removeprefix(f"{kind}.")] = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: {reason}; python pretrain_motion.py makes it") from error
+        raise UserError(f"{path}: {one_line(error)}; python pretrain_motion.py makes it") from error
     if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in expected.items()}:
         raise UserError(f"{path}: holds no '{kind}' network of this version; pretrain_motion.py")
     net.load_state_dict(state)
@@ -71,8 +71,14 @@ def build_start(settings: Settings, state: StateDict | None) -> MotionNet:
     if state is None:
         return net
     expected = net.state_dict()
+    try:
+        state = named_as(state, expected)
+    except ValueError as error:
+        raise UserError(f"--weights {settings.first_weights}: holds {error}") from error
     wrong = sorted(n for n, t in state.items() if n not in expected or expected[n].shape != t.shape)
-    if wrong or set(state) < {n for n in expected if not n.startswith("classes.")}:
+    optional = ("classes.", "num_batches_tracked")
+    needed = {n for n in expected if not n.startswith(optional[0]) and not n.endswith(optional[1])}
+    if wrong or needed - set(state):
         raise UserError(
             f"--weights {settings.first_weights}: is no '{settings.motion_net}' motion network "
             f"of {settings.motion_size} px and {settings.classes} classes"
@@ -94,37 +100,21 @@ def predict_maps(net: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return net.scores(output).numpy(), net.unit_scores(output).numpy()
 
 
-@dataclass(frozen=True)
-class LinearSpace:
-    """What the standardised pixels of N maps (3, S, S) span: made once for all folds.
-
-    axes: (K, 3 S²), K = min(N, 3 S²). coordinates: (N, K), of each map. Regression on these costs
-    far less than on the pixels. It is a change of axes and nothing else: L2-regularised
-    regression gives the same predictions on either.
-    """
-
-    axes: np.ndarray
-    coordinates: np.ndarray
-    size: int  # S
-
-
-def linear_space(maps: np.ndarray) -> LinearSpace:
-    """The space of maps (N, 3, S, S)."""
-    x = standardise(torch.from_numpy(maps)).flatten(1)
-    axes = torch.linalg.svd(x, full_matrices=False).Vh.numpy()
-    return LinearSpace(axes, x.numpy() @ axes.T, maps.shape[-1])
-
-
 def linear_epochs(
-    space: LinearSpace, labels: np.ndarray, fold: Fold, classes: int = 3
+    maps: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
 ) -> tuple[list[dict], MotionNet]:
     """The line to beat: class-balanced logistic regression on a fold's standardised maps.
 
-    The fold's one epoch record, as train_fold gives them, and the network that it is.
+    The fold's one epoch record, as train_fold gives them, and the network that it is. Regression
+    runs on the coordinates of the N training maps (3, S, S) in the space that they span, K =
+    min(N, 3 S²) axes: that costs far less than on the pixels and is a change of axes and nothing
+    else. The held-out maps are left out of it, so that not even a last bit comes from them.
     """
-    epochs, model = _regression(space.coordinates, labels, fold)
-    net = build_motion("linear", space.size, classes)
-    return epochs, _with_head(net, model.coef_ @ space.axes, model.intercept_)
+    x = standardise(torch.from_numpy(maps)).flatten(1)
+    axes = torch.linalg.qr(x[fold.train].T).Q  # (3 S², K)
+    epochs, model = _regression((x @ axes).numpy(), labels, fold)
+    net = build_motion("linear", maps.shape[-1], classes)
+    return epochs, _with_head(net, model.coef_ @ axes.numpy().T, model.intercept_)
 
 
 def motion_epochs(
@@ -141,7 +131,8 @@ def motion_epochs(
     on the network's features. all: the whole network is tuned. `net` itself is not changed.
     """
     if settings.adapt == "none":
-        epochs = [_epoch(1, None, predict_maps(net, maps[fold.test])[0], labels[fold.test])]
+        scores = predict_maps(net, maps[fold.test])[0]
+        epochs = [_epoch(fold, 1, None, scores, labels[fold.test])]
         on_epoch(epochs[0])
         return epochs, net
     if settings.adapt == "head":
@@ -159,10 +150,11 @@ def _regression(
     from sklearn.linear_model import LogisticRegression  # predict.py needs none of its second
 
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
+    check_converging(fold.data_sub, 1, "features", x, "take other --weights")
     model.fit(x[fold.train], labels[fold.train])
     train_loss = _loss(model.predict_proba(x[fold.train]), labels[fold.train])
     scores = model.predict_proba(x[fold.test])
-    return [_epoch(1, train_loss, scores, labels[fold.test])], model
+    return [_epoch(fold, 1, train_loss, scores, labels[fold.test])], model
 
 
 @torch.no_grad()
@@ -207,21 +199,17 @@ def _tune(
             loss.backward()
             optimiser.step()
             total += float(loss.detach()) * len(rows)
+        check_converging(fold.data_sub, number, "loss", total / len(y))
         scores = predict_maps(tuned, maps[fold.test])[0]
-        epochs.append(_epoch(number, total / len(y), scores, labels[fold.test]))
+        epochs.append(_epoch(fold, number, total / len(y), scores, labels[fold.test]))
         on_epoch(epochs[-1])
     return epochs, tuned.eval()
 
 
-def _epoch(number: int, train_loss: float | None, scores: np.ndarray, labels: np.ndarray) -> dict:
-    # train_loss is null where nothing was trained.
-    rows = scores.astype(float).round(6).tolist()
-    return {
-        "epoch": number,
-        "train_loss": train_loss,
-        "test_loss": _loss(scores, labels),
-        "scores": rows,
-    }
+def _epoch(
+    fold: Fold, number: int, train_loss: float | None, scores: np.ndarray, labels: np.ndarray
+) -> dict:
+    return epoch_record(fold.data_sub, number, train_loss, _loss(scores, labels), scores)
 
 
 def _loss(probabilities: np.ndarray, labels: np.ndarray) -> float:

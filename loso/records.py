@@ -1,6 +1,7 @@
-"""Fold records and config.json: what a run leaves behind (spec: system.md)."""
+"""Fold records and config.json: what a run leaves behind."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,9 +22,10 @@ def record_path(folder: Path, data_sub: str) -> Path:
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON, whole or not at all. ValueError for numbers that JSON has no word for."""
+    text = json.dumps(content, indent=None, allow_nan=False) + "\n"
     with write_whole(path) as part:
-        part.write_text(json.dumps(content, indent=None) + "\n")
+        part.write_text(text)
 
 
 def read_json(path: Path) -> dict:
@@ -35,6 +37,37 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object; delete it and run again")
     return content
+
+
+def epoch_record(
+    fold: str, number: int, train_loss: float | None, test_loss: float, scores: np.ndarray
+) -> dict:
+    """What a record keeps of a fold's epoch; train_loss is None where nothing was trained.
+
+    scores: (N, C), kept to six digits. UserError, naming fold and epoch, where training has
+    diverged: a loss or a score that is no finite number says nothing about a clip.
+    """
+    advice = "take other --weights" if train_loss is None else "lower --lr"
+    for what, values in (("loss", train_loss), ("held-out loss", test_loss), ("scores", scores)):
+        if values is not None:
+            check_converging(fold, number, what, values, advice)
+    return {
+        "epoch": number,
+        "train_loss": train_loss,
+        "test_loss": test_loss,
+        "scores": np.asarray(scores, float).round(6).tolist(),
+    }
+
+
+def check_converging(
+    fold: str, epoch: int, what: str, values: float | np.ndarray, advice: str = "lower --lr"
+) -> None:
+    """UserError where one of an epoch's values is no finite number."""
+    values = np.asarray(values, float)
+    wrong = values[~np.isfinite(values)]
+    if wrong.size:
+        verb = "are" if values.ndim else "is"
+        raise UserError(f"fold {fold}, epoch {epoch}: the {what} {verb} {wrong[0]}; {advice}")
 
 
 def read_record(path: Path) -> dict:
@@ -54,6 +87,13 @@ def read_record(path: Path) -> dict:
             raise UserError(
                 f"{path}: epoch {epoch.get('epoch')} has no {shape[0]} x {shape[1]} scores; "
                 "delete it and run again"
+            )
+        losses = [epoch.get(name) for name in ("train_loss", "test_loss")]
+        numbers = [loss for loss in losses if loss is not None] + [n for row in rows for n in row]
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise UserError(
+                f"{path}: epoch {epoch.get('epoch')} has a loss or scores that are no finite "
+                "numbers: the run diverged; delete it and run again with a lower --lr"
             )
     return record
 
@@ -91,6 +131,19 @@ def chosen_epoch(record: dict, protocol: str) -> int:
 def record_predictions(record: dict, protocol: str) -> np.ndarray:
     """Predictions of a fold's clips (N,) under a protocol: those of its chosen epoch."""
     return np.argmax(record["epochs"][chosen_epoch(record, protocol)]["scores"], axis=1)
+
+
+def only_class(records: Iterable[dict]) -> str | None:
+    """The class that every clip is predicted as, under `last`; None where there are several.
+
+    None too where the clips are of one class: then that may be right.
+    """
+    records = list(records)
+    predicted = {int(p) for record in records for p in record_predictions(record, "last")}
+    true = {clip["label"] for record in records for clip in record["clips"]}
+    if len(predicted) != 1 or len(true) < 2:
+        return None
+    return records[0]["classes"][predicted.pop()]
 
 
 def pooled_uf1(records: Iterable[dict]) -> float:

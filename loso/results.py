@@ -1,4 +1,4 @@
-"""From fold records to result_log.csv and summary.csv (spec: system.md)."""
+"""From fold records to result_log.csv and summary.csv."""
 
 from pathlib import Path
 
@@ -10,7 +10,14 @@ from data.errors import UserError, warn
 from data.files import write_whole
 
 from .metrics import bootstrap, scores
-from .records import PROTOCOLS, read_json, read_records, record_labels, record_predictions
+from .records import (
+    PROTOCOLS,
+    only_class,
+    read_json,
+    read_records,
+    record_labels,
+    record_predictions,
+)
 
 LOG_COLUMNS = ["experiment", "protocol", "data", "subject", "clip", "label", "prediction"]
 SUMMARY_COLUMNS = [
@@ -36,7 +43,7 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], dic
     """Every held-out clip of every experiment under `result`, under both protocols.
 
     Returns the log, the class names of each experiment, and how many subjects each should
-    have; missing folds are named in a warning.
+    have; warnings name missing folds, and experiments whose predictions are all one class.
     """
     rows, classes, expected = [], {}, {}
     for folder in sorted(path.parent for path in result.glob("*/config.json")):
@@ -54,6 +61,8 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], dic
         experiment = folder.name
         classes[experiment] = tuple(records[0]["classes"])
         expected[experiment] = len(everyone)
+        if only := only_class(records):
+            warn(f"{experiment}: every clip is predicted {only}: the network tells nothing apart")
         for record in records:
             if tuple(record["classes"]) != classes[experiment]:
                 raise UserError(f"{folder}: fold {record['data_sub']} has other classes")

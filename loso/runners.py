@@ -15,7 +15,7 @@ from models.motion import MotionNet
 from .batches import Features, Images
 from .folds import Fold
 from .inputs import Inputs, load_inputs
-from .motion import build_start, linear_epochs, linear_space, motion_epochs, read_start
+from .motion import build_start, linear_epochs, motion_epochs, read_start
 from .records import FORMAT
 from .settings import Settings
 from .training import train_fold
@@ -40,8 +40,16 @@ class FoldResult:
     network: nn.Module
 
 
+def check_weights(settings: Settings) -> None:
+    """UserError where --weights cannot be loaded into the network, or there is no such network."""
+    if settings.streams == "motion":
+        build_start(settings, read_start(settings))
+    else:
+        build_network(settings, read_weights(settings))
+
+
 def load_runner(settings: Settings, inputs: Inputs, device: torch.device) -> Runner:
-    """Load what an experiment's folds share; UserError before any frame is read."""
+    """Load what an experiment's folds share; UserError for what no fold could be trained with."""
     kind = MotionRunner if settings.streams == "motion" else PictureRunner
     return kind(settings, inputs, device)
 
@@ -71,7 +79,7 @@ class PictureRunner:
     def __init__(self, settings: Settings, inputs: Inputs, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.state = read_weights(settings)
-        network = build_network(settings, self.state)  # where it cannot be, no frame is read
+        network = build_network(settings, self.state)
         self.pictures = load_inputs(settings, inputs)
         self.source: Images | Features = Images(self.pictures, settings, device)
         if Features.fit(self.pictures, network, settings):
@@ -98,18 +106,14 @@ class MotionRunner:
     def __init__(self, settings: Settings, inputs: Inputs, device: torch.device) -> None:
         self.settings = settings
         self.maps, self.labels = inputs.maps, inputs.labels
-        self.space, self.state = None, read_start(settings)
-        if settings.first_weights == "none" and settings.motion_net == "linear":
-            self.space = linear_space(self.maps)
-        else:
-            build_start(settings, self.state)  # where it cannot be, no fold begins
+        self.state = read_start(settings)
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], MotionNet]:
         """See Runner."""
-        if self.space is not None:
-            epochs, network = linear_epochs(self.space, self.labels, fold, self.settings.classes)
+        torch.manual_seed(fold.seed(self.settings.seed))  # of what neither weights nor fold decide
+        if self.settings.first_weights == "none" and self.settings.motion_net == "linear":
+            epochs, network = linear_epochs(self.maps, self.labels, fold, self.settings.classes)
             on_epoch(epochs[0])
             return epochs, network
-        torch.manual_seed(fold.seed(self.settings.seed))  # of what the weights do not hold
         start = build_start(self.settings, self.state)
         return motion_epochs(start, self.maps, self.labels, fold, self.settings, on_epoch)

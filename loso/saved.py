@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
@@ -9,15 +11,23 @@ from typing import get_type_hints
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 
+from data.checkpoints import (
+    DAMAGED,
+    StateDict,
+    is_safetensors,
+    load_checkpoint,
+    tensors_of,
+    what_it_is,
+)
+from data.corpora import CORPORA
 from data.errors import UserError
 
-from .settings import Settings, first_difference, flag
+from .settings import GIVEN_OUT, Settings, first_difference, flag
 
-StateDict = dict[str, Tensor]
-
-FORMAT = 1
+FORMAT = 2
+_OWN_FOLD_ALONE = 1  # the earlier format: trained_on leaves out whom the first weights had seen
 # Settings that decide what a network is and reads; the others may differ.
 SHAPING = ("network", "streams", "trunk", "image_size", "views", "fusion", "classes", "motion_net",
            "motion_size")  # fmt: skip
@@ -29,8 +39,8 @@ class SavedNetwork:
 
     state: StateDict
     settings: Settings
-    held_out: str  # the fold's subject, the only one of its index that the network never saw
-    trained_on: tuple[str, ...]  # the other subjects
+    held_out: str  # the fold's subject
+    trained_on: tuple[str, ...]  # whom it, or a network that it started from, has seen
     views_by: str | None  # the backend that made the views it read
 
 
@@ -46,12 +56,12 @@ def network_bytes(
     trained_on: list[str],
     views_by: str | None,
 ) -> bytes:
-    """The file of a network."""
+    """The file of a network. trained_on: whom it or its first weights' network has seen."""
     facts = {
         "format": FORMAT,
         "settings": settings.facts(),
         "held_out": held_out,
-        "trained_on": trained_on,
+        "trained_on": sorted({one_spelling(name) for name in trained_on}),
         "views_by": views_by,
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in
@@ -60,37 +70,55 @@ def network_bytes(
 
 
 def read_state_dict(path: Path) -> StateDict:
-    """A state dict from .safetensors or from torch.save; UserError if it is neither."""
-    if not path.is_file():
+    """The weights in a .safetensors file or one of torch.save, out of any dicts around them.
+
+    UserError, one plain line, for a file that is neither, or whose weights are no finite numbers.
+    """
+    if not path.exists():
         raise UserError(f"--weights {path}: no such file (or imagenet, package, none)")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"--weights {path}: not readable as weights ({_line(error)})") from error
-    except Exception as error:  # pickle's own errors, of which torch lets any through
-        raise UserError(f"--weights {path}: refused as unsafe ({_line(error)})") from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"--weights {path}: holds no state dict")
+        read = _read_safetensors if is_safetensors(path) else load_checkpoint
+        state = tensors_of(read(path))
+        if state is None:
+            raise UserError(f"{path}: holds no state dict")
+        return _finite(state, path)
+    except ValueError as error:
+        raise UserError(f"--weights {path}: holds {error}") from error
+    except UserError as error:
+        raise UserError(f"--weights {error}") from error
+
+
+def _read_safetensors(path: Path) -> StateDict:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: {DAMAGED}") from error
+
+
+def _finite(state: StateDict, path: Path) -> StateDict:
+    for name, tensor in state.items():
+        checked = tensor.is_floating_point() and tensor.itemsize > 1  # torch cannot for 8 bits
+        if checked and not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{path}: '{name}' holds numbers that are not finite: a run that diverged?"
+            )
     return state
 
 
 def read_facts(path: Path) -> dict | None:
-    """What a file of --save-weights says about itself; None for any other safetensors file.
+    """What a file of --save-weights says about itself; None for any other file of weights.
 
     UserError if the file cannot be read.
     """
+    if not is_safetensors(path):
+        return None
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("dsnca")
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not readable as weights ({_line(error)})") from error
+        raise UserError(f"{path}: {DAMAGED}") from error
     facts = None if text is None else json.loads(text)
-    if facts is not None and facts.get("format") != FORMAT:
+    if facts is not None and facts.get("format") not in (_OWN_FOLD_ALONE, FORMAT):
         raise UserError(f"{path}: format {facts.get('format')}, this version reads {FORMAT}")
     return facts
 
@@ -99,35 +127,77 @@ def read_network(path: Path) -> SavedNetwork:
     """Read a file of --save-weights; UserError if it is none."""
     facts = read_facts(path)
     if facts is None:
-        raise UserError(f"{path}: does not say of which settings it is; train with --save-weights")
-    with safe_open(path, "pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        fault = what_it_is(path) or (
+            "does not say of which settings it is; train with --save-weights"
+        )
+        raise UserError(f"{path}: {fault}")
     return SavedNetwork(
-        state,
+        _finite(_read_safetensors(path), path),
         settings_from(facts["settings"], path),
-        facts["held_out"],
-        tuple(facts["trained_on"]),
+        one_spelling(facts["held_out"]),
+        tuple(sorted(map(one_spelling, facts["trained_on"]))),
         facts["views_by"],
     )
 
 
-def check_start(settings: Settings, subjects: list[str]) -> None:
+def one_spelling(data_sub: str) -> str:
+    """A subject's name <corpus>_<subject> as the index spells it: samm_6 is samm_006."""
+    for corpus in CORPORA.values():
+        data, _, subject = data_sub.strip().lower().partition(f"{corpus.name}_")
+        if not data and re.search(r"\d$", subject):
+            return f"{corpus.name}_{corpus.subject(subject)}"
+    return data_sub
+
+
+def seen_before(settings: Settings) -> frozenset[str]:
+    """Whom the network that --weights names, or one that it started from, was trained on.
+
+    Nobody for the weights that are given out (imagenet, package, drawn), and as far as is known
+    for files of other projects. UserError for a file of the earlier format whose own first weights
+    are gone.
+    """
+    if settings.first_weights in GIVEN_OUT:
+        return frozenset()
+    return _seen_by(Path(settings.first_weights), frozenset())
+
+
+def _seen_by(path: Path, after: frozenset[Path]) -> frozenset[str]:
+    facts = read_facts(path)
+    if facts is None:
+        return frozenset()
+    seen = frozenset(map(one_spelling, facts["trained_on"]))
+    start = facts["settings"].get("weights")
+    if facts["format"] != _OWN_FOLD_ALONE or start in GIVEN_OUT:
+        return seen
+    after |= {path.resolve()}
+    if not Path(start).is_file() or Path(start).resolve() in after:
+        raise UserError(
+            f"--weights {path}: started from {start}, which is gone, and does not say whom that "
+            "had seen; train it anew"
+        )
+    return seen | _seen_by(Path(start), after)
+
+
+def check_start(settings: Settings, subjects: Iterable[str] = ()) -> None:
     """UserError if --weights is a file of --save-weights that cannot start this experiment.
 
-    It is of another network, or it was trained on one of the subjects that folds hold out.
+    It is of another network, or it or a network that it started from was trained on one of the
+    subjects, those that folds hold out.
     """
     path = Path(settings.first_weights)
-    facts = read_facts(path) if path.suffix == ".safetensors" and path.is_file() else None
+    if settings.first_weights in GIVEN_OUT or not path.is_file():
+        return
+    facts = read_facts(path)
     if facts is None:
         return
-    before, now = facts["settings"], settings.facts()
+    before, now = Settings().facts() | facts["settings"], settings.facts()
     name = first_difference(before, now, SHAPING)
     if name:
         raise UserError(
             f"--weights {path}: trained with {flag(name)} {before[name]}, "
             f"here {flag(name)} {now[name]}"
         )
-    seen = sorted(set(facts["trained_on"]) & set(subjects))
+    seen = sorted(seen_before(settings) & set(map(one_spelling, subjects)))
     if seen:
         raise UserError(
             f"--weights {path}: was trained on {seen[0]}" + f" and {len(seen) - 1} more"
@@ -148,7 +218,3 @@ def settings_from(facts: dict, path: Path) -> Settings:
     }
     values["subjects"] = tuple(values["subjects"])
     return Settings(**values)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

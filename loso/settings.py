@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from data.errors import UserError
+from data.errors import UserError, warn
 from data.index import index_path
 from data.motion import MOTION_SIZE
 
 if TYPE_CHECKING:
     import torch
+
+# Values of --weights that name no file.
+GIVEN_OUT = ("imagenet", "package", "drawn", "none")
+# Settings that change no record: where files lie and how a run is started. Two runs of one
+# experiment may differ in them.
+FREE = frozenset({
+    "subjects", "overwrite", "save_weights", "strict", "experiment", "result", "root", "root3d",
+    "index", "four_frames", "device", "launcher", "workers", "gpus_per_fold",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class Settings:
     seed: int = 9
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     device: str = "auto"
-    """auto (CUDA where there is one, else MPS, else CPU), cuda, cuda:1, mps or cpu."""
+    """auto (CUDA where there is one, else CPU), cuda, cuda:1, cpu, or mps (untested)."""
     launcher: Literal["local", "ray"] = "local"
     """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
     workers: int | None = None
@@ -101,8 +110,10 @@ class Settings:
     """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
     save_weights: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Keep each fold's final network: weights/<fold>.safetensors in the experiment's folder."""
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """A clip or a frame that cannot be read is an error; if not given, it is named and left out."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Delete the experiment's earlier folds first."""
+    """Delete what the experiment's earlier run left, once this one has all that it reads."""
     result: Path = Path("result")
     """Folder of all experiments' folders."""
 
@@ -263,13 +274,13 @@ def resolve_device(name: str) -> "torch.device":
     import torch  # here: a command line is read without it
 
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {name}: not to be had here ({reason})") from error
+    if device.type == "mps":
+        warn("--device mps: nothing here has been tested on it; compare a fold with --device cpu")
     return device

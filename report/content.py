@@ -6,18 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from loso.records import PROTOCOLS, read_json
+from loso.records import PROTOCOLS, only_class, read_json
 from loso.results import BEST_NOTE
+from loso.settings import FREE
 
 from .confusion import confusion
 from .history import History, read_history
 from .pictures import clip_pictures
-
-# Settings that say where files lie or how a run was started, not what the experiment is.
-_PLACES = {
-    "index", "four_frames", "root", "root3d", "experiment", "result", "device", "subjects",
-    "overwrite",
-}  # fmt: skip
 
 
 def page_content(
@@ -64,10 +59,9 @@ def _experiment(
         "classes": history.classes,
         "expected": expected,
         "missing": sorted(set(config.get("subjects", {})) - done),
+        "only_class": only_class(history.records),
         "settings": {
-            key: value
-            for key, value in settings.items()
-            if key not in _PLACES and value is not None
+            key: value for key, value in settings.items() if key not in FREE and value is not None
         },
         "made": {
             "device": config.get("device"),

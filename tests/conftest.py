@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ os.environ["DSNCA_CACHE"] = tempfile.mkdtemp(prefix="dsnca-tests-")
 import cv2
 import numpy as np
 import openpyxl
+import pandas as pd
 import pytest
 import torch
 
@@ -171,6 +173,58 @@ def root3d(tiny, tmp_path_factory):
         for clip in read_index(tiny / f"index/{name}.csv", companion=True).to_dict("records"):
             write_views(view_folder(root, clip), clip["label"])
     return root
+
+
+CHANGED = "smic_02"  # the subject that `worlds` differ in
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory) -> tuple[Path, Path]:
+    """A corpus of three subjects with views and motion maps; the same with CHANGED changed."""
+    from data.drawn_motion import draw_motion
+    from data.motion_domains import HELD_OUT
+
+    ours = tmp_path_factory.mktemp("world") / "ours"
+    annotation = make_smic(ours, subjects=3, clips=3)
+    done = call("prepare_data.py", "smic", "--root", ours, "--annotation", annotation,
+                "--out", ours / "index")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    claim_views(ours / "views", "anny")
+    for clip in read_index(ours / "index/smic_four_frames.csv", companion=True).to_dict("records"):
+        write_views(view_folder(ours / "views", clip), clip["label"])
+    index = pd.read_csv(ours / "index/smic_apex.csv", dtype=str)
+    for number, clip in enumerate(read_index(ours / "index/smic_apex.csv").to_dict("records")):
+        write_views(view_folder(ours / "views", clip), clip["label"])
+        index.loc[number, "motion_path"] = f"maps/{number}.npy"
+    (ours / "maps").mkdir()
+    for number, one in enumerate(draw_motion(len(index), 5, HELD_OUT).maps):
+        np.save(ours / f"maps/{number}.npy", one)
+    index.to_csv(ours / "index/smic_apex.csv", index=False)
+    theirs = ours.with_name("theirs")
+    shutil.copytree(ours, theirs)
+    _change_subject(theirs)
+    return ours, theirs
+
+
+def _change_subject(root: Path) -> None:
+    """Other pixels, views, maps and labels of CHANGED's clips."""
+    index = pd.read_csv(root / "index/smic_apex.csv", dtype=str)
+    for map_path in index["motion_path"][index["data_sub"] == CHANGED]:
+        np.save(root / map_path, np.load(root / map_path)[:, ::-1, ::-1] * 3 + 1)
+    subject = CHANGED.removeprefix("smic_")
+    pictures = [
+        *root.glob(f"SMIC/HS/s{subject}/*/*"),
+        *root.glob(f"views/smic/*{subject}/**/*.jpg"),
+    ]
+    assert len(pictures) == 3 * 5 + 3 * 5 * 13
+    for path in pictures:
+        assert cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    for name in ("smic_apex", "smic_four_frames"):
+        table = pd.read_csv(root / f"index/{name}.csv", dtype=str)
+        changed = table["data_sub"] == CHANGED
+        other = (table["label"].astype(int) + 1) % 3
+        table["label"] = table["label"].where(~changed, other.astype(str))
+        table.to_csv(root / f"index/{name}.csv", index=False)
 
 
 def classify(classifier, clip):

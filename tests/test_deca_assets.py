@@ -16,6 +16,7 @@ import torch
 from deca_assets import assets_folder, dump_python2, flame_arrays, head_mesh, networks, write_albedo
 
 from data.errors import UserError, run_script
+from deca.asset_files import read_networks
 from deca.assets import FILES, assets_complete, check, load_assets, where
 from deca.detail import DetailDecoder
 
@@ -69,6 +70,49 @@ def test_content_survives_the_files(assets_folder):
     )
     assert assets.face_mask.shape == (256, 256) and assets.face_mask.max() == 1
     assert assets.albedo is None
+
+
+WRAPS = {
+    "module.": lambda parts: {name: prefixed(part, "module.") for name, part in parts.items()},
+    "compiled": lambda parts: {n: prefixed(part, "_orig_mod.") for n, part in parts.items()},
+    "in a dict": lambda parts: {"model": parts, "epoch": np.int64(3), "best": np.float64(0.1)},
+    "in names": lambda parts: {f"{name}.{key}": tensor for name, part in parts.items()
+                               for key, tensor in part.items()},
+    "other networks": lambda parts: parts | {
+        "E_expression": {"conv1.weight": torch.ones(3)}, "D_neutral": {"x": torch.ones(1)},
+        "opt": {"state": {0: {"step": torch.ones(1)}}, "param_groups": []}, "iter": np.int32(5)},
+    "other layers": lambda parts: {n: part | {"fc.weight": torch.ones(2), "note": "x"}
+                                   for n, part in parts.items()},
+    "no counts": lambda parts: {n: {k: t for k, t in part.items() if "num_batches" not in k}
+                                for n, part in parts.items()},
+}  # fmt: skip
+
+
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_networks_as_other_trainings_save_them(tmp_path, wrap):
+    parts = {
+        n: dict(part) for n, part in networks().items() if n in ("E_flame", "E_detail", "D_detail")
+    }
+    torch.save(WRAPS[wrap](parts), tmp_path / "deca_model.tar")
+    read = read_networks(tmp_path / "deca_model.tar")
+    for network, name in ((read.flame, "E_flame"), (read.detail, "E_detail")):
+        assert torch.equal(network.layers[2].bias, parts[name]["layers.2.bias"])
+
+
+def test_a_larger_network_is_not_taken_for_ours(tmp_path):
+    parts = networks()
+    part = dict(parts["E_flame"])
+    name = next(key for key in part if key.startswith("encoder.layer3.0."))
+    part[name.replace("layer3.0.", "layer3.22.")] = part[name]  # as in ResNet101
+    torch.save(parts | {"E_flame": part}, tmp_path / "deca_model.tar")
+    with pytest.raises(
+        UserError, match=r"E_flame lacks nothing, and has unexpected encoder\.layer3"
+    ):
+        read_networks(tmp_path / "deca_model.tar")
 
 
 def test_an_empty_folder(tmp_path, capsys):
@@ -197,7 +241,7 @@ WRONG = {
     "networks: no torch file": (
         lambda f: text(f, "deca_model.tar", b"Google Drive: quota exceeded"),
         "deca_model.tar",
-        "no weights of torch's|cut off or damaged",
+        "not readable as weights",
     ),
     "networks: forbidden global": (
         lambda f: torch.save({"E_flame": os.system}, replace(f, "deca_model.tar")),

@@ -1,6 +1,7 @@
 """Asset pickles: the real formats are read, and nothing that a file names is run."""
 
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -128,6 +129,64 @@ def test_a_tensor_may_not_reach_beyond_its_storage(tmp_path):
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps({"faces": Tensor()}))
     with pytest.raises(UserError, match="damaged"):
         read_pickle(tmp_path / "bad.pkl")
+
+
+SCALARS = {
+    "float": np.float64(0.5), "half": np.float16(2), "int": np.int32(3), "bool": np.bool_(True),
+    "text": np.str_("neutral"), "nothing": np.str_(""), "bytes": np.bytes_(b"x"),
+    "complex": np.complex128(1j), "plain": 1j, "no array": np.empty(0), "frozen": frozenset((1, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kind", SCALARS)
+def test_a_scalar_in_a_key_that_nobody_reads(tmp_path, kind, protocol):
+    content = {"v_template": np.arange(6.0).reshape(2, 3), "version": SCALARS[kind]}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol))
+    np.testing.assert_array_equal(
+        to_array(read_pickle(tmp_path / "a.pkl")["v_template"]), content["v_template"]
+    )
+    np.save(tmp_path / "a.npy", content, allow_pickle=True)
+    assert read_pickled_npy(tmp_path / "a.npy").keys() == content.keys()
+
+
+def test_a_scalar_of_python2(tmp_path):
+    dump_python2({"a": np.arange(3.0), "n": np.float64(7.5)}, tmp_path / "a.pkl")
+    assert read_pickle(tmp_path / "a.pkl")["n"] == 7.5
+
+
+def test_a_scalar_that_hides_an_object_is_refused(tmp_path):
+    class Scalar:
+        def __reduce__(self):
+            return (np._core.multiarray.scalar, (np.dtype("O"), Eval(tmp_path / "ran")))
+
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps({"a": Scalar()}))
+    with pytest.raises(UserError, match=r"refused, not read|damaged"):
+        read_pickle(tmp_path / "bad.pkl")
+    assert not (tmp_path / "ran").exists()
+
+
+def zip_of(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("generic_model.pkl", b"inside")
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda path: path.write_bytes(b""), "it is empty"),
+        (lambda path: path.write_text("<html><body>Sign in"), "it is a web page"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "git-lfs"),
+        (zip_of, "it is a zip archive and no pickle; unpack it"),
+        (lambda path: torch.save({"a": torch.zeros(2)}, path), "it is a zip archive and no pickle"),
+        (lambda path: path.write_bytes(b"(dp0\nVa\n" + b"Ppersistent\n."), "damaged"),
+    ],
+)
+def test_another_file_of_that_name_is_one_line(tmp_path, make, fault):
+    make(tmp_path / "generic_model.pkl")
+    with pytest.raises(UserError, match=fault) as caught:
+        read_pickle(tmp_path / "generic_model.pkl")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])

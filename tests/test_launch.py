@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FAST, ROOT, start
+from conftest import FAST, ROOT, call, start
 from safetensors.torch import load_file
 from test_loso import records_of, settings_of
 
@@ -21,6 +21,7 @@ from data.index import read_index
 from loso import experiment, launch, launch_ray
 from loso.experiment import run_experiment
 from loso.folds import make_folds
+from loso.inputs import Inputs, find_inputs
 from loso.launch import Job, choose_workers
 from loso.progress import RunProgress
 from loso.records import read_records
@@ -131,7 +132,7 @@ def test_ctrl_c_keeps_whole_folds_ends_the_workers_and_goes_on(alone, tiny, tmp_
     assert f"interrupted: {done} whole folds are in" in errors
     assert_one_line(errors)
     assert not any(map(is_there, workers))
-    again = subprocess.run(command(tiny, tmp_path, "--workers", 2), capture_output=True, text=True)
+    again = call("train_me_loso.py", *command(tiny, tmp_path, "--workers", 2)[2:])
     assert again.returncode == 0, again.stderr
     assert f"{done} of them done before" in again.stdout
     assert records_of(tmp_path / "smic") == records_of(alone)
@@ -204,7 +205,7 @@ class Silent:
 def test_a_bug_in_a_worker_raises_with_the_workers_traceback(tiny, tmp_path):
     settings = settings_of(tiny, tmp_path)
     index = read_index(settings.index)
-    job = Job(settings, experiment.Inputs(index), Broken())
+    job = Job(settings, Inputs(index), Broken())
     shared = write_shared(job, tmp_path / "shared")
     with pytest.raises(RuntimeError, match=r"fold smic_01\n(?s:.*)no_such_attribute"):
         list(launch._in_processes(shared, 1, make_folds(index, 3), Silent()))
@@ -251,7 +252,7 @@ def test_what_is_shared_is_mapped_not_copied(tmp_path):
 def test_frozen_features_leave_the_pictures_behind(tiny, tmp_path):
     """What goes to the workers is what they read."""
     settings = settings_of(tiny, tmp_path)
-    runner = launch.load_runner(settings, experiment.find_inputs(settings), torch.device("cpu"))
+    runner = launch.load_runner(settings, find_inputs(settings), torch.device("cpu"))
     sizes = [len(buffer) for buffer in pack(runner)[1]]
     assert runner.source.streams[0][0].numel() * 4 in sizes
     frames = runner.source.streams[0][1].numel()

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import FAST, GOLDEN, ROOT, run, start
+from conftest import FAST, GOLDEN, ROOT, call, run, start
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +107,7 @@ def test_interrupted_by_ctrl_c_it_goes_on_to_the_same_records(trained, tiny, tmp
     assert process.returncode == 130
     assert f"{done} whole folds are in" in errors
     assert "Traceback" not in errors
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    again = call("train_me_loso.py", *command[2:])
     assert again.returncode == 0, again.stderr
     assert f"{done} of them done before" in again.stdout
     assert records_of(tmp_path / "smic") == records_of(trained[0] / "smic")
@@ -181,7 +180,7 @@ def test_a_broken_record_is_named(trained, tmp_path, break_it, fault):
     (tmp_path / "x/config.json").write_text('{"subjects": {"smic_01": 6}}')
     with pytest.raises(UserError, match=fault):
         read_records(tmp_path / "x")
-    done = run("get_result_log.py", "--result", tmp_path)
+    done = call("get_result_log.py", "--result", tmp_path)
     assert done.returncode == 2
     assert str(path) in done.stderr
     assert not (tmp_path / "result_log.csv").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import run
+from conftest import call
 from safetensors.torch import load_file, save_file
 
 from data.drawn_motion import draw_motion
@@ -80,7 +80,7 @@ def test_motion_alone(train, more, name, epochs):
 
 
 def test_through_the_script_zero_shot_says_that_nothing_was_trained(moving, tiny, tmp_path):
-    done = run(
+    done = call(
         "train_me_loso.py", "--index", moving, "--root", tiny, "--result", tmp_path, "--streams",
         "motion", "--adapt", "none", "--save-weights",
     )  # fmt: skip
@@ -89,7 +89,7 @@ def test_through_the_script_zero_shot_says_that_nothing_was_trained(moving, tiny
     saved = read_network(tmp_path / "smic_motion_zero_shot/weights/smic_01.safetensors")
     assert saved.trained_on == ()
     assert saved.held_out == "smic_01"
-    done = run("get_result_log.py", "--result", tmp_path)
+    done = call("get_result_log.py", "--result", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "smic_motion_zero_shot" in done.stdout
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run
+from conftest import call, run
 
 from loso.metrics import scores
 from loso.results import LOG_COLUMNS, SUMMARY_COLUMNS
@@ -83,7 +83,7 @@ def test_tables_of_two_experiments(result):
 
 
 def test_best_is_never_below_last(result):
-    run("get_result_log.py", "--result", result)
+    call("get_result_log.py", "--result", result)
     summary = pd.read_csv(result / "summary.csv")
     per_data = summary[summary["data"] == "samm"].set_index("protocol")["uf1"]  # one fold
     assert per_data["best"] >= per_data["last"]
@@ -91,7 +91,7 @@ def test_best_is_never_below_last(result):
 
 def test_missing_folds_are_named_and_counted(result):
     (result / "composite/fold_smic_02.json").unlink()
-    done = run("get_result_log.py", "--result", result)
+    done = call("get_result_log.py", "--result", result)
     assert done.returncode == 0
     assert "composite: 1 of 4 folds (7 clips) are missing: smic_02" in done.stderr
     assert "3 of 4" in done.stdout
@@ -100,13 +100,13 @@ def test_missing_folds_are_named_and_counted(result):
 
 
 def test_nothing_to_tabulate(tmp_path):
-    done = run("get_result_log.py", "--result", tmp_path)
+    done = call("get_result_log.py", "--result", tmp_path)
     assert done.returncode == 2
     assert "run a train_me_loso script first" in done.stderr
 
 
 def test_glasses_and_the_rest_side_by_side(result):
-    done = run("get_result_log.py", "--result", result)
+    done = call("get_result_log.py", "--result", result)
     log = pd.read_csv(result / "result_log.csv", dtype={"subject": str})
     groups = pd.read_csv(result / "groups.csv").set_index(["experiment", "protocol", "group"])
     # smic 01 wears glasses, by the list of the spec; the other subjects of both wear none.
@@ -124,7 +124,7 @@ def test_glasses_and_the_rest_side_by_side(result):
 
 def test_a_run_of_one_epoch_has_no_best(tmp_path):
     write_experiment(tmp_path, "zero_shot", ["smic_02", "smic_03"], epochs=1)
-    done = run("get_result_log.py", "--result", tmp_path)
+    done = call("get_result_log.py", "--result", tmp_path)
     assert not [r for r in done.stdout.splitlines() if "zero_shot" in r and "best" in r]
     summary = pd.read_csv(tmp_path / "summary.csv")
     assert set(summary["protocol"]) == {"last", "best"}

@@ -106,11 +106,15 @@ function showExperiment(experiment) {
   const missing = experiment.missing.length
     ? el("p", { class: "warning" }, `Only ${experiment.expected - experiment.missing.length} of ${experiment.expected} subjects are done, so do not compare this with whole runs. Missing: ${experiment.missing.join(", ")}.`)
     : null;
+  const only = experiment.only_class
+    ? el("p", { class: "warning" }, `Under last, every clip is predicted ${experiment.only_class}: the network tells nothing apart.`)
+    : null;
   const settings = Object.entries({ ...experiment.settings, ...made.versions });
   document.getElementById("detail").replaceChildren(
     ...[
       el("h3", { class: "name" }, experiment.name),
       missing,
+      only,
       el("ul", { class: "facts" }, ...facts.map((fact) => el("li", {}, fact))),
       settings.length
         ? el("details", {}, el("summary", {}, "Settings and versions"), el("dl", {}, ...settings.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))))
