@@ -61,16 +61,35 @@ def check_folder(settings: Settings, config: dict) -> None:
 def claim_folder(settings: Settings, config: dict) -> None:
     """Take the experiment's folder: write config.json where no fold of this config is there yet.
 
-    What an earlier run left goes first, with --overwrite or where that has no fold.
+    What a run of another config without a fold left goes first, with --overwrite what any left.
     """
     check_folder(settings, config)
-    if settings.overwrite or not _has_folds(settings.folder):
+    if not settings.overwrite and _has_folds(settings.folder):
+        return
+    if settings.overwrite or not _is_ours(settings, config):  # else it may be running now
         for path in made_files(settings.folder):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise UserError(f"cannot delete {path}: {error.strerror or error}") from error
-        write_json(settings.folder / "config.json", config)
+    write_json(settings.folder / "config.json", config)
+
+
+def check_claim(settings: Settings, config: dict) -> None:
+    """UserError where another run has taken the folder since: its folds are not to be mixed."""
+    if not _is_ours(settings, config):
+        raise UserError(
+            f"{settings.folder}: another run has taken this folder since this one began, so "
+            "the fold that was finished now is not kept; --experiment NAME goes elsewhere"
+        )
+
+
+def _is_ours(settings: Settings, config: dict) -> bool:
+    try:
+        there = read_json(settings.folder / "config.json")
+    except UserError:  # none, or cut off
+        return False
+    return _difference(there, config, Settings().facts()) is None
 
 
 _CORPUS = "|".join(CORPORA)

@@ -8,7 +8,7 @@ import torch
 from data.errors import warn
 from data.files import write_whole
 
-from .claim import check_folder, claim_folder, describe
+from .claim import check_claim, check_folder, claim_folder, describe
 from .folds import Fold, choose_folds, make_folds
 from .inputs import find_inputs
 from .launch import Launcher, Trained, check_launcher, load_job, make_launcher
@@ -24,6 +24,7 @@ class _Plan:
     """What is to be done: the launcher of the folds that have no record (None: all have one)."""
 
     launcher: Launcher | None
+    config: dict  # config.json's content
     records: dict[str, dict]  # of folds done before
     chosen: int
     todo: int
@@ -64,7 +65,7 @@ def _prepare(settings: Settings) -> _Plan:
         job = load_job(settings, inputs, device)
         claim_folder(settings, config)
         launcher = make_launcher(job, todo, device)
-    return _Plan(launcher, records, len(chosen), len(todo))
+    return _Plan(launcher, config, records, len(chosen), len(todo))
 
 
 def _is_done(fold: Fold, records: dict[str, dict], settings: Settings) -> bool:
@@ -81,6 +82,7 @@ def _run_folds(settings: Settings, plan: _Plan) -> None:
     ):
         try:
             for done in finished:
+                check_claim(settings, plan.config)
                 _keep(settings, done)
                 records[done.record["data_sub"]] = done.record
                 progress.finish_fold(done.record, pooled_uf1(records.values()))

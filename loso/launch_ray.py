@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from data.checkpoints import one_line
 from data.errors import UserError, warn
 
 from .folds import Fold
@@ -96,9 +97,8 @@ def _connect() -> None:
             **options,
         )
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"RAY_ADDRESS {address}: no Ray cluster to be had there ({reason})"
+            f"RAY_ADDRESS {address}: no Ray cluster to be had there ({one_line(error)})"
         ) from error
     nodes = [node for node in ray.nodes() if node["Alive"]]
     cpus, gpus = (sum(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
@@ -135,10 +135,9 @@ def _outcome(reference: Any, fold: Fold) -> Trained | Failed:
     except ray.exceptions.RayTaskError:
         raise  # a bug: its traceback is the task's
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"fold {fold.data_sub} was lost {RETRIES + 1} times on the cluster ({reason}); whole "
-            "folds are kept and the same command goes on with the next"
+            f"fold {fold.data_sub} was lost {RETRIES + 1} times on the cluster "
+            f"({one_line(error)}); whole folds are kept and the same command goes on with the next"
         ) from error
 
 

@@ -11,8 +11,10 @@ from test_loso import records_of, settings_of
 
 from data.corpora import CORPORA
 from data.errors import UserError
+from loso import experiment
 from loso.claim import made_files
 from loso.experiment import run_experiment
+from loso.progress import RunProgress
 from loso.records import read_records
 
 
@@ -130,3 +132,29 @@ def test_a_clip_that_could_not_be_read_is_what_differs(tiny, tmp_path):
     (root / index["apex_frame_path"][3]).write_bytes(b"")
     with pytest.raises(UserError, match=f"smic_01 {index['clip'][3]} cannot be read now"):
         run_experiment(settings_of(root, tmp_path, epochs=1, subjects=("2",)))
+
+
+def test_two_runs_of_one_name_never_mix_their_folds(tiny, tmp_path, monkeypatch):
+    """A folder without folds may be taken; the first run then keeps no fold there."""
+    inside = []
+
+    class OtherRun(RunProgress):
+        def start_fold(self, data_sub):
+            super().start_fold(data_sub)
+            if not inside:
+                inside.append(data_sub)
+                run_experiment(settings_of(tiny, tmp_path, epochs=1, subjects=("smic_02",)))
+
+    monkeypatch.setattr(experiment, "RunProgress", OtherRun)
+    with pytest.raises(UserError, match="another run has taken this folder since"):
+        run_experiment(settings_of(tiny, tmp_path, epochs=2))
+    assert contents(tmp_path / "smic") == ["config.json", "fold_smic_02.json"]
+
+
+def test_two_runs_of_one_config_share_the_folder(tiny, tmp_path):
+    folder = tmp_path / "smic"
+    run_experiment(settings_of(tiny, tmp_path, epochs=1, subjects=("1",)))
+    (folder / "fold_smic_01.json").unlink()
+    (folder / ".shared_77").touch()  # of the other, which has finished no fold yet
+    run_experiment(settings_of(tiny, tmp_path, epochs=1, subjects=("smic_02",)))
+    assert contents(folder) == [".shared_77", "config.json", "fold_smic_02.json"]
