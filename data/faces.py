@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -163,7 +164,7 @@ class FaceFinder:
         try:
             with np.load(path, allow_pickle=False) as content:
                 landmarks, found_by = content["landmarks"], content["found_by"].tolist()
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             warn(f"{path}: damaged; the picture is looked at again")
             return None
         return [FoundFace(points, by) for points, by in zip(landmarks, found_by, strict=True)]
