@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff
 
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
 from loso.groups import print_groups, summarise_groups
 from loso.results import collect, print_summary, summarise, write_tables
 from report.confusion import write_confusions

@@ -6,7 +6,8 @@ python predict.py --clip FOLDER_OR_VIDEO_OR_IMAGE [--weights FILE_OR_FOLDER]
 import json as jsonlib
 from pathlib import Path
 
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
 
 
 def main(

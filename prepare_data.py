@@ -14,13 +14,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from data.annotation import Annotation, read_annotation
-from data.corpora import CLASSES, CORPORA, MEGC2019
-from data.errors import run_script
-from data.frames import ClipFolders
+from common.cli import run_script
+from common.parallel import cores
+from data.corpora.annotation import Annotation, read_annotation
+from data.corpora.description import CLASSES, CORPORA, MEGC2019
+from data.corpora.smic import read_smic, write_smic
+from data.disk.frames import ClipFolders
 from data.index import build_index, four_frames_path, index_path, join_indexes, write_index
-from data.smic import read_smic, write_smic
-from data.workers import cores
 
 
 def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
@@ -31,7 +31,7 @@ def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
         seed: another seed draws other faces.
         workers: processes that draw; the pictures do not depend on it.
     """
-    from data.demo import draw_demo
+    from synthetic.demo.corpora import draw_demo
 
     draw_demo(out, seed=seed, workers=workers)
 
@@ -136,8 +136,8 @@ def motion(
         domains: the generator settings to learn from, or those that models are chosen on.
         workers: processes that draw; the maps do not depend on it.
     """
-    from data.drawn_motion import draw_motion, write_motion
-    from data.motion_domains import HELD_OUT, TRAINING
+    from synthetic.motion.domains import HELD_OUT, TRAINING
+    from synthetic.motion.pairs import draw_motion, write_motion
 
     started = time.monotonic()
     chosen = TRAINING if domains == "training" else HELD_OUT

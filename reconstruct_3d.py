@@ -7,7 +7,8 @@ python reconstruct_3d.py --image FILE --out FOLDER
 from pathlib import Path
 from typing import Literal
 
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
 from data.landmarks import FinderName, choose_finder
 from data.views import BackendName, claim_views
 
@@ -55,10 +56,10 @@ def main(
     # Here, so that --help and wrong flags need no seconds of imports.
     import torch
 
+    from common.parallel import cores
     from data.faces import face_cache
-    from data.workers import cores
-    from deca.reconstruct import Extras, read_face, write_head
-    from deca.reconstruct_index import Engine, reconstruct_index
+    from deca.batch import Engine, reconstruct_index
+    from deca.frame import Extras, read_face, write_head
 
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:

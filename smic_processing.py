@@ -9,14 +9,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from data.apex import ApexSettings, Method, process_clip
-from data.apex_run import forget_kept, spot_clips
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
+from common.parallel import cores
+from data.apex.batch import forget_kept, spot_clips
+from data.apex.spotting import ApexSettings, Method, process_clip
+from data.corpora.smic import SmicIndex, read_smic, write_smic
+from data.disk.frames import ClipFolders
 from data.faces import face_cache
-from data.frames import ClipFolders
 from data.landmarks import FinderName, choose_finder
-from data.smic import SmicIndex, read_smic, write_smic
-from data.workers import cores
 
 
 def main(

@@ -10,7 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
 from report.curves import write_curves
 from report.figures import Format, save_figure
 
@@ -46,7 +47,7 @@ def cam(
     # Here: torch and captum take seconds that the other pictures have no use for.
     from data.faces import face_cache, load_face_finder
     from data.landmarks import choose_finder
-    from report.attention import CPU, look, write_attention
+    from report.heat_maps import CPU, look, write_attention
 
     if (experiment is None) == (clip is None):
         raise UserError("give --experiment for a whole run, or --clip (and --weights) for one clip")
@@ -118,7 +119,7 @@ def glasses(
     from data.faces import load_face_finder
     from data.index import read_index
     from data.landmarks import choose_finder
-    from deca.reconstruct import load_backend
+    from deca.frame import load_backend
     from loso.results import write_tables
     from report.glasses import draw_wearers, look_at_wearers, tabulate
 

@@ -1,6 +1,6 @@
 """The speed table: python -m benchmarks."""
 
-from data.errors import run_script
+from common.cli import run_script
 
 from .table import main
 

@@ -5,7 +5,6 @@ python benchmarks/bench_apex.py
 
 import os
 import resource
-import sys
 import time
 from pathlib import Path
 
@@ -15,17 +14,15 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from data.apex import ApexSettings, frames_between
-from data.apex_run import spot_clips
-from data.cells import cell_values, face_cells
-from data.errors import run_script
+from common.cli import run_script
+from data.apex.batch import spot_clips
+from data.apex.cells import cell_values, face_cells
+from data.apex.spotting import ApexSettings, frames_between
+from data.disk.clip_frames import read_frames
+from data.disk.frames import ClipFolders
 from data.faces import load_face_finder
-from data.frames import ClipFolders
 from data.index import clip_folder
 from data.landmarks import FinderName, choose_finder
-from data.video import read_frames
 
 REPEATS = 5
 Sets = list[tuple[pd.DataFrame, ClipFolders]]
@@ -62,8 +59,10 @@ def main(
 def open_demo(root: Path, seed: int, workers: int) -> tuple[pd.DataFrame, ClipFolders]:
     """A demo set, drawn if it is not there: its true onsets, apexes and offsets; its frames."""
     if not (root / "truth.csv").is_file():
-        from data.demo import draw_demo  # torch and the head, which no worker here needs
-        from data.demo_plan import Size
+        from synthetic.demo.corpora import (
+            draw_demo,  # torch and the head, which no worker here needs
+        )
+        from synthetic.demo.plan import Size
 
         sizes = {data: Size(subjects=6, clips=36) for data in ("smic", "casme2", "samm")}
         draw_demo(root, seed, workers, sizes)

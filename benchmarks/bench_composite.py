@@ -15,10 +15,10 @@ from typing import Literal
 import pandas as pd
 import tyro
 
-from data.demo import draw_clips
-from data.demo_plan import Clip, Size, plan
-from data.frames import ClipFolders
+from data.disk.frames import ClipFolders
 from data.index import build_index, index_path, write_index
+from synthetic.demo.corpora import draw_clips
+from synthetic.demo.plan import Clip, Size, plan
 
 from .bench_folds import DEMO, run_timed
 

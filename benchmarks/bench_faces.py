@@ -16,9 +16,14 @@ import skimage.io
 import torch
 from rich.progress import track
 
-from data.demo_figure import build_figure
-from data.demo_picture import draw
-from data.demo_plan import (
+from common.cli import run_script
+from data.faces import FoundFace, find_faces
+from data.landmarks import DlibFinder
+from deca.anny.backend import EYES, AnnyBackend
+from deca.anny.head import load_head
+from deca.reconstruction import Face
+from synthetic.demo.figure import build_figure
+from synthetic.demo.plan import (
     CORPORA,
     EMOTIONS,
     generator,
@@ -26,12 +31,7 @@ from data.demo_plan import (
     sample_person,
     sample_setting,
 )
-from data.errors import run_script
-from data.faces import FoundFace, find_faces
-from data.head import load_head
-from data.landmarks import DlibFinder
-from deca.anny_backend import EYES, AnnyBackend
-from deca.reconstruction import Face
+from synthetic.demo.render import draw
 
 # Constants of data/faces.py are chosen on the one, figures are reported on the other.
 Split = Literal["choice", "report"]

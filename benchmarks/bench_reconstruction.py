@@ -12,16 +12,17 @@ import pandas as pd
 import skimage.data
 import torch
 
-from data.cells import cells_mask, hull_mask
-from data.demo_plan import bare_frame
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
+from data.apex.cells import cells_mask, hull_mask
 from data.faces import load_face_finder
 from data.index import read_index
-from deca.anny_backend import EYES, AnnyBackend
+from deca.anny.backend import EYES, AnnyBackend
+from deca.frame import read_face
 from deca.geometry import vertex_normals
-from deca.reconstruct import read_face
 from deca.reconstruction import Face, Reconstruction
-from deca.views import SIZE, draw_views
+from deca.render_views import SIZE, draw_views
+from synthetic.demo.plan import bare_frame
 
 # A group of the demo set's truth -> the facial actions, by the start of their names, it is read by.
 GROUPS = {

@@ -3,7 +3,6 @@
 python benchmarks/bench_robustness.py
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +11,16 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from data.demo import draw_demo
-from data.demo_plan import CORPORA
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
+from common.files import write_whole
+from data.disk.frames import read_image
 from data.faces import load_face_finder
-from data.files import write_whole
-from data.frames import read_image
-from data.motion import Flow, clip_motion
+from data.motion.flow import Flow, clip_motion
 from loso.metrics import bootstrap, scores
 from loso.motion import drawn_facts, load_drawn, predict_maps
+from synthetic.demo.corpora import draw_demo
+from synthetic.demo.plan import CORPORA
 
 Pair = tuple[np.ndarray, np.ndarray]  # onset, apex: (H, W, 3) uint8
 NATIVE_RATE = {"smic": 100, "casme2": 200, "samm": 200}  # frames a second

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from data.errors import run_script
-from data.head import load_head
-from deca.flame import rotation_matrices
+from common.cli import run_script
+from deca.anny.head import load_head
+from deca.flame.model import rotation_matrices
 from deca.geometry import vertex_normals
 from deca.rasterizer import rasterize_embree, rasterize_pytorch3d
 from deca.reconstruction import Framing, Reconstruction, Topology
-from deca.views import SIZE, YAWS, draw_views
+from deca.render_views import SIZE, YAWS, draw_views
 
 
 def mean_head() -> Reconstruction:

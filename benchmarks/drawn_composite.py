@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from data.corpora import CORPORA
-from data.drawn_motion import draw_motion
-from data.motion_domains import HELD_OUT
+from data.corpora.description import CORPORA
+from synthetic.motion.domains import HELD_OUT
+from synthetic.motion.pairs import draw_motion
 
 CLIPS = 442
 SUBJECTS = {"smic": 16, "casme2": 24, "samm": 28}

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from data.apex import ApexSettings
-from data.apex_run import spot_clips
-from data.errors import UserError
+from common.errors import UserError
+from data.apex.batch import spot_clips
+from data.apex.spotting import ApexSettings
+from data.disk.frames import ClipFolders
 from data.faces import load_face_finder
-from data.frames import ClipFolders
 from data.index import clip_frames
 from data.landmarks import choose_finder
 from data.pictures import load_pictures
@@ -22,17 +22,17 @@ from data.sampling import sample_epoch
 from data.transforms import draw, stored_size
 from data.view_pictures import view_rows
 from data.views import view_folder, view_names
-from deca.anny_backend import AnnyBackend
-from deca.flame import rotation_matrices
+from deca.anny.backend import AnnyBackend
+from deca.flame.model import rotation_matrices
+from deca.frame import read_face
 from deca.rasterizer import rasterize_embree, rasterize_pytorch3d
-from deca.reconstruct import read_face
 from loso.batches import Images
 from loso.folds import Fold, make_folds
 from loso.inputs import Inputs, find_inputs, load_inputs
+from loso.networks import build_network
 from loso.runners import PictureRunner
 from loso.settings import Settings
 from loso.training import train_fold
-from loso.weights import build_network
 
 from . import plain
 from .bench_apex import per_frame_way

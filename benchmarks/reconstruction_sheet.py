@@ -13,15 +13,16 @@ import skimage.data
 import torch
 from PIL import Image
 
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
+from common.files import write_whole
 from data.faces import FaceFinder, load_face_finder
-from data.files import write_whole
 from data.index import read_index
 from data.views import SIZE, YAWS, BackendName
+from deca.frame import load_backend, read_face
 from deca.panel import CAPTION, caption, panel, side_by_side
-from deca.reconstruct import load_backend, read_face
 from deca.reconstruction import Face, Reconstruction
-from deca.views import draw_views
+from deca.render_views import draw_views
 
 # Clips of the demo set: a smile behind glasses, lowered brows, lowered lip corners.
 CLIPS = {"smic": ("smile", 1), "casme2": ("brows_down", 0), "samm": ("lip_corners_down", 0)}

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from data.errors import UserError
+from common.errors import UserError
 
 from .floor import Floor, measure_floor
 from .lines import Line, all_lines

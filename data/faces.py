@@ -17,9 +17,10 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
-from .errors import UserError, warn
+from common.errors import UserError, warn
+from common.files import write_whole
+
 from .face_shape import face_shape
-from .files import write_whole
 from .landmarks import Box, FinderName, LandmarkFinder, load_landmark_finder, whole_image
 
 FoundBy = Literal["detector", "enhanced", "whole image", "followed"]

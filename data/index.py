@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .corpora import CORPORA
-from .errors import UserError, warn
-from .files import write_whole
-from .frames import ClipFolders, nearest_frame, no_frame, number_frames, read_image
+from common.errors import UserError, warn
+from common.files import write_whole
+from data.corpora.description import CORPORA
+from data.disk.frames import ClipFolders, nearest_frame, no_frame, number_frames, read_image
+
 from .index_file import COLUMNS, read_index
 
 NEIGHBOURS = (-2, -1, 1, 2)  # of the apex: the training set's extra views

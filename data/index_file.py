@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from .corpora import CLASSES, CORPORA, NOT_USED, Corpus
-from .errors import UserError, warn
-from .frames import name_key
-from .tables import is_empty, split_rows
+from common.errors import UserError, warn
+from data.corpora.cells import is_empty, split_rows
+from data.corpora.description import CLASSES, CORPORA, NOT_USED, Corpus
+from data.disk.frames import name_key
 
 COLUMNS = [
     "data",

@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 import numpy as np
 
-from .errors import UserError
+from common.errors import UserError
 
 FinderName = Literal["fan", "dlib"]
 Box = Sequence[float]  # left, top, right, bottom in pixels

@@ -12,8 +12,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from .errors import UserError, warn
-from .frames import read_image
+from common.errors import UserError, warn
+from data.disk.frames import read_image
+
 from .index import clip_frames, shared_rows
 
 MIN_SIDE = 16  # pixels; below that no face can be told from noise

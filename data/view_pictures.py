@@ -11,8 +11,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from .errors import UserError, warn
-from .frames import read_image
+from common.errors import UserError, warn
+from data.disk.frames import read_image
+
 from .index import clip_frames, shared_rows
 from .pictures import resize
 from .views import SIZE, YAWS, view_folder, view_names

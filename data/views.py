@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from .errors import UserError
+from common.errors import UserError
+from common.files import write_whole
+from data.disk.file_kinds import video_frame
+from data.disk.frame_names import digit_runs
+from data.disk.frames import NEAR, frame_number
+
 from .faces import FoundFace
-from .file_kinds import video_frame
-from .files import write_whole
-from .frame_names import digit_runs
-from .frames import NEAR, frame_number
 
 YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
 SIZE = 224  # pixels a side

@@ -13,9 +13,10 @@ import numpy as np
 import tyro
 from torch import Tensor
 
-from data.errors import UserError, run_script, warn
+from common.cli import run_script
+from common.errors import UserError, warn
 
-from . import asset_files as files
+from .flame import asset_files as files
 
 VERTICES, FACES = 5023, 9976  # of FLAME's head
 

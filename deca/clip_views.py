@@ -21,7 +21,7 @@ def make_views(backend: str | None, assets: Path | None, device: str) -> MakeVie
         # Here: a command that turns out to need no views waits for none of this.
         from data.view_pictures import read_views
 
-        from .reconstruct import Extras, load_backend, write_head
+        from .frame import Extras, load_backend, write_head
         from .reconstruction import Face
 
         engine = load_backend(backend, assets, device)

@@ -7,8 +7,8 @@ import trimesh
 from PIL import Image
 from trimesh.exchange.obj import export_obj
 
-from data.errors import UserError
-from data.files import write_whole
+from common.errors import UserError
+from common.files import write_whole
 
 from .reconstruction import Reconstruction
 

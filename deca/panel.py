@@ -10,7 +10,7 @@ from data.views import SIZE
 
 from .crop import face_square
 from .reconstruction import Face, Reconstruction
-from .views import draw_frontal, draw_in_image
+from .render_views import draw_frontal, draw_in_image
 
 CAPTION = 22  # pixels
 

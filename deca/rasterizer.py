@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.raycast import Scene
+from .raycast import Scene
 
 
 @dataclass(frozen=True)

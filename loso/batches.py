@@ -7,7 +7,7 @@ a slot: 0 the apex frame, 1 to 4 its neighbours.
 import torch
 from torch import Tensor, nn
 
-from data.errors import warn
+from common.errors import warn
 from data.pictures import ClipPictures
 from data.transforms import (
     Draw,

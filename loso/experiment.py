@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import torch
 
-from data.errors import warn
-from data.files import write_whole
+from common.errors import warn
+from common.files import write_whole
+from loso.launch.local import Launcher, Trained, check_launcher, load_job, make_launcher
 
-from .claim import check_claim, check_folder, claim_folder, describe
+from .checkpoints import check_start, weights_path
+from .config import check_claim, check_folder, claim_folder, describe
 from .folds import Fold, choose_folds, make_folds
 from .inputs import find_inputs
-from .launch import Launcher, Trained, check_launcher, load_job, make_launcher
 from .progress import RunProgress
 from .records import only_class, pooled_uf1, read_records, record_path, write_json
 from .runners import check_weights
-from .saved import check_start, weights_path
 from .settings import Settings, resolve_device
 
 

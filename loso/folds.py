@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.corpora import CLASSES, CORPORA
-from data.errors import UserError
+from common.errors import UserError
+from data.corpora.description import CLASSES, CORPORA
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from data.errors import UserError, warn
+from common.errors import UserError, warn
 from data.faces import face_cache, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import choose_finder
-from data.motion_maps import motion_maps
+from data.motion.maps import motion_maps
 from data.pictures import ClipPictures, load_pictures
 from data.transforms import stored_size
 from data.view_pictures import check_views, load_views, view_rows, without_folders

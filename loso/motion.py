@@ -12,24 +12,25 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional as F
 
-from data.checkpoints import StateDict, named_as, one_line
-from data.errors import UserError
+from common.checkpoints import StateDict, named_as, one_line
+from common.errors import UserError
 from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
 
+from .checkpoints import read_state_dict
 from .folds import Fold
 from .records import check_converging, epoch_record
-from .saved import read_state_dict
 from .settings import Settings
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 DRAWN_WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "motion_drawn.safetensors"
+MAKES_THEM = "python -m tools.pretrain_motion makes it"
 STRENGTH = 1e-3  # C of a fold's logistic regression
 
 
 def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> MotionNet:
-    """A motion network with the weights of pretrain_motion.py, in evaluation mode.
+    """A motion network with the weights of tools.pretrain_motion, in evaluation mode.
 
     UserError if the file is missing, no safetensors, or of other networks.
     """
@@ -42,9 +43,11 @@ def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> Motio
                 if name.startswith(f"{kind}."):
                     state[name.removeprefix(f"{kind}.")] = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: {one_line(error)}; python pretrain_motion.py makes it") from error
+        raise UserError(
+            f"{path}: {one_line(error)}; python -m tools.pretrain_motion makes it"
+        ) from error
     if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in expected.items()}:
-        raise UserError(f"{path}: holds no '{kind}' network of this version; pretrain_motion.py")
+        raise UserError(f"{path}: holds no '{kind}' network of this version; {MAKES_THEM}")
     net.load_state_dict(state)
     return net.eval()
 

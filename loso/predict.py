@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.apex import ApexSettings, all_frames, find_apex, first_face
-from data.corpora import CLASSES
-from data.errors import UserError
+from common.errors import UserError
+from data.apex.spotting import ApexSettings, all_frames, find_apex, first_face
+from data.corpora.description import CLASSES
+from data.disk.clip_frames import ClipSource, read_frames
+from data.disk.frames import IMAGE_SUFFIXES, read_image
 from data.faces import FaceFinder, FoundFace, NoFaceError
-from data.frames import IMAGE_SUFFIXES, read_image
-from data.motion import check_pair, clip_motion
-from data.video import ClipSource, read_frames
+from data.motion.flow import check_pair, clip_motion
 from data.views import MakeViews
 from models.motion import UNITS, MotionNet, build_motion
 
+from .checkpoints import SHAPING, SavedNetwork, read_network
 from .motion import DRAWN_WEIGHTS, load_drawn
-from .saved import SHAPING, SavedNetwork, read_network
 from .settings import Settings, first_difference, flag
 
 NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
@@ -92,7 +92,7 @@ def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
     if settings.streams == "motion":
         network = build_motion(settings.motion_net, settings.motion_size, settings.classes)
     else:
-        from .weights import build_network
+        from .networks import build_network
 
         network = build_network(settings, None)
     try:

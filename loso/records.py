@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import UserError
-from data.files import write_whole
+from common.errors import UserError
+from common.files import write_whole
 
 from .metrics import scores, uf1_by_epoch
 

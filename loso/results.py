@@ -6,8 +6,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from data.errors import UserError, warn
-from data.files import write_whole
+from common.errors import UserError, warn
+from common.files import write_whole
 
 from .metrics import bootstrap, scores
 from .records import (

@@ -9,17 +9,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from data.corpora import CLASSES
+from data.corpora.description import CLASSES
 from models.motion import MotionNet
 
 from .batches import Features, Images
 from .folds import Fold
 from .inputs import Inputs, load_inputs
 from .motion import build_start, linear_epochs, motion_epochs, read_start
+from .networks import build_network, read_weights
 from .records import FORMAT
 from .settings import Settings
 from .training import train_fold
-from .weights import build_network, read_weights
 
 OnEpoch = Callable[[dict], None]
 

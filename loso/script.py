@@ -2,7 +2,7 @@
 
 import tyro
 
-from data.errors import run_script
+from common.cli import run_script
 
 from .settings import Settings
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from data.errors import UserError, warn
+from common.errors import UserError, warn
 from data.index import index_path
-from data.motion import MOTION_SIZE
+from data.motion.flow import MOTION_SIZE
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.errors import warn
+from common.errors import warn
 from data.pictures import ClipPictures
 from data.sampling import sample_epoch
 from data.transforms import Draw, draw

@@ -8,7 +8,7 @@ from captum.attr import InputXGradient, LayerGradCam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.cells import cells_mask, hull_mask
+from data.apex.cells import cells_mask, hull_mask
 from loso.settings import Settings
 from models.motion import MotionNet
 

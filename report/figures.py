@@ -11,7 +11,7 @@ mpl.use("Agg")  # no window anywhere
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from data.files import write_whole
+from common.files import write_whole
 
 Format = Literal["png", "pdf"]
 

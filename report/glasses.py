@@ -9,16 +9,16 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from data.corpora import CORPORA
-from data.demo_plan import bare_frame
-from data.errors import UserError
+from common.errors import UserError
+from data.corpora.description import CORPORA
+from data.disk.frames import frame_number, read_image
 from data.faces import FaceFinder
-from data.frames import frame_number, read_image
 from data.views import YAWS
+from deca.frame import read_face
 from deca.panel import panel
-from deca.reconstruct import read_face
 from deca.reconstruction import Backend, Reconstruction
-from deca.views import draw_views
+from deca.render_views import draw_views
+from synthetic.demo.plan import bare_frame
 
 from .figures import styled
 
@@ -47,7 +47,7 @@ def look_at_wearers(
     """
     clips = [row for row in index.to_dict("records") if _wears(row)]
     if not clips:
-        raise UserError("no subject of this index wears glasses (the list: data/corpora.py)")
+        raise UserError("no subject of this index wears glasses (docs/datasets.md lists them)")
     for name in sorted({row["data_sub"] for row in clips}):
         own = [row for row in clips if row["data_sub"] == name]
         yield _look(next((row for row in own if _truth(row, root)), own[0]), root, backend, faces)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.errors import UserError
+from common.errors import UserError
 from loso.metrics import uf1_by_epoch
 from loso.records import (
     chosen_epoch,

@@ -8,7 +8,7 @@ from string import Template
 
 import pandas as pd
 
-from data.files import write_whole
+from common.files import write_whole
 
 from .content import page_content
 

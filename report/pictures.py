@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from data.errors import UserError, warn
-from data.frames import read_image
+from common.errors import UserError, warn
+from data.disk.frames import read_image
 from data.index import index_path, read_index
 from data.views import view_folder, view_names
 

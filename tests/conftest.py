@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 import torch
 
-from data import errors
+from common import errors
 from data.index import read_index
 from data.views import claim_views, view_folder, view_names
 
@@ -42,16 +42,21 @@ def each_test_is_warned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(script: str, *arguments: object, **kwargs: object) -> subprocess.CompletedProcess:
-    """Run a script of the project as its user would."""
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    """Run a script of the project, or a module (tools.x), as its user would."""
+    start = [str(ROOT / script)] if script.endswith(".py") else ["-m", script]
     return subprocess.run(
-        command, cwd=kwargs.pop("cwd", ROOT), capture_output=True, text=True, **kwargs
+        [sys.executable, *start, *map(str, arguments)],
+        cwd=kwargs.pop("cwd", ROOT),
+        capture_output=True,
+        text=True,
+        **kwargs,
     )
 
 
 def call(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    """Run a script of the project in this process: as `run`, without the seconds of its imports."""
-    command = [str(ROOT / script), *map(str, arguments)]
+    """Run a script or module in this process: as `run`, without the seconds of its imports."""
+    is_file = script.endswith(".py")
+    command = [str(ROOT / script) if is_file else script, *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(ROOT),
@@ -60,7 +65,7 @@ def call(script: str, *arguments: object) -> subprocess.CompletedProcess:
         mock.patch.object(sys, "argv", command),
         pytest.raises(SystemExit) as end,
     ):
-        runpy.run_path(command[0], run_name="__main__")
+        (runpy.run_path if is_file else runpy.run_module)(command[0], run_name="__main__")
     return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
 
 
@@ -181,8 +186,8 @@ CHANGED = "smic_02"  # the subject that `worlds` differ in
 @pytest.fixture(scope="session")
 def worlds(tmp_path_factory) -> tuple[Path, Path]:
     """A corpus of three subjects with views and motion maps; the same with CHANGED changed."""
-    from data.drawn_motion import draw_motion
-    from data.motion_domains import HELD_OUT
+    from synthetic.motion.domains import HELD_OUT
+    from synthetic.motion.pairs import draw_motion
 
     ours = tmp_path_factory.mktemp("world") / "ours"
     annotation = make_smic(ours, subjects=3, clips=3)

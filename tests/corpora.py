@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conftest import SMIC_HEADER, write_frame, write_sheet
 
-from data.corpora import CORPORA
+from data.corpora.description import CORPORA
 
 CASME2_HEADER = [
     "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None,

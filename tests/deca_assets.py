@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from deca.detail import DetailDecoder
-from deca.encoder import detail_encoder, flame_encoder
+from deca.flame.detail import DetailDecoder
+from deca.flame.encoder import detail_encoder, flame_encoder
 
 COLUMNS, ROWS, SPLIT = 68, 73, 58  # 68 * 73 + 1 + 58 = 5023 vertices, 9860 + 2 * 58 = 9976 faces
 

@@ -12,9 +12,9 @@ from corpora import CASME2_HEADER, SAMM_HEADER, casme2_rows, samm_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.annotation import read_annotation
-from data.corpora import CORPORA
-from data.errors import UserError
+from common.errors import UserError
+from data.corpora.annotation import read_annotation
+from data.corpora.description import CORPORA
 
 CASME2, SAMM, SMIC = (CORPORA[name] for name in ("casme2", "samm", "smic"))
 GOOD = [2, "EP02", None, 10, 20, 40, None, "4", "surprise"]
@@ -161,7 +161,7 @@ def test_frame_numbers_in_any_spelling(tmp_path, onset):
 
 @given(st.integers(0, 10**8), st.integers(1, 10**4), st.one_of(st.integers(), st.text(max_size=5)))
 def test_an_apex_lies_within_onset_and_offset_whatever_the_cell_says(onset, length, cell):
-    from data.annotation import _apex
+    from data.corpora.annotation import _apex
 
     assert onset <= _apex(cell, onset, onset + length, "a", "ApexFrame") <= onset + length
 

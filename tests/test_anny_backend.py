@@ -7,19 +7,19 @@ import skimage.data
 import torch
 
 from benchmarks.bench_reconstruction import expression_change
-from data.demo_figure import build_figure
-from data.demo_picture import draw
-from data.demo_plan import generator, sample_person, sample_setting
 from data.faces import load_face_finder
-from data.head import sample_identity
-from deca.anny_backend import EYES, MAP, AnnyBackend
-from deca.anny_fit import read_landmarks
-from deca.anny_flow import actions_between
-from deca.anny_landmarks import MIRROR
+from deca.anny.actions import actions_between
+from deca.anny.backend import EYES, MAP, AnnyBackend
+from deca.anny.fit import read_landmarks
+from deca.anny.head import sample_identity
 from deca.crop import face_square
 from deca.rasterizer import rasterize
 from deca.reconstruction import Face
-from deca.views import draw_in_image, draw_views
+from deca.render_views import draw_in_image, draw_views
+from synthetic.demo.figure import build_figure
+from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.render import draw
+from tools.make_head_landmarks import MIRROR
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from apex_clips import APEX, FRAMES, draw_clip, face, finder, write_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.apex import ApexSettings, all_frames, find_apex, frames_between, plot_apex
-from data.cells import CELL_NAMES, cell_values, cells_curve, face_cells
-from data.errors import UserError
+from common.errors import UserError
+from data.apex.cells import CELL_NAMES, cell_values, cells_curve, face_cells
+from data.apex.pattern import pattern_curve
+from data.apex.spotting import ApexSettings, all_frames, find_apex, frames_between, plot_apex
+from data.disk.clip_frames import read_frames
 from data.faces import FaceFinder, FoundFace
-from data.pattern import pattern_curve
-from data.video import read_frames
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "apex_small.npz")
 PATTERN, CELLS = ApexSettings("dlib"), ApexSettings("dlib", method="cells")
@@ -172,14 +172,14 @@ def test_a_face_too_small_or_outside_is_named(clip_folder):
 
 
 def test_a_long_clip_is_warned_of_and_a_recording_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("data.apex.LONG", 10)
+    monkeypatch.setattr("data.apex.spotting.LONG", 10)
     folder = tmp_path / "clip"
     write_frames(folder, draw_clip())
     find_apex(all_frames(folder), finder(), PATTERN, "clip")
     assert "clip: more than 10 frames; a micro-expression lasts half a second" in (
         capsys.readouterr().err
     )
-    monkeypatch.setattr("data.apex.MOST", 13)
+    monkeypatch.setattr("data.apex.spotting.MOST", 13)
     with pytest.raises(UserError, match="clip: more than 13 frames; cut the clip"):
         find_apex(all_frames(folder), finder(), PATTERN, "clip")
 

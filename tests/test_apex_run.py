@@ -15,12 +15,12 @@ from apex_clips import write_smic
 from conftest import alive_in_group, start
 
 import smic_processing
-from data import apex_run
-from data.annotation import read_annotation
-from data.apex import ApexSettings
-from data.corpora import CORPORA
-from data.errors import run_script
-from data.frames import ClipFolders
+from common.cli import run_script
+from data.apex import batch as apex_run
+from data.apex.spotting import ApexSettings
+from data.corpora.annotation import read_annotation
+from data.corpora.description import CORPORA
+from data.disk.frames import ClipFolders
 from data.index import read_index
 
 CLIPS = [(1, 0, 5), (1, 1, 7), (2, 2, 9), (2, 3, 6), (11, 4, 8), (11, 5, 10)]

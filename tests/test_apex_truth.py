@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from conftest import run
 
-from data.apex import ApexSettings
-from data.apex_run import spot_clips
-from data.demo import draw_demo
-from data.demo_plan import Size
-from data.frames import ClipFolders
+from data.apex.batch import spot_clips
+from data.apex.spotting import ApexSettings
+from data.disk.frames import ClipFolders
+from synthetic.demo.corpora import draw_demo
+from synthetic.demo.plan import Size
 
 SEEDS = 21, 22, 23
 SIZES = {data: Size(subjects=1, clips=1) for data in ("smic", "casme2", "samm")}

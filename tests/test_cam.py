@@ -8,16 +8,16 @@ import torch
 from apex_clips import draw_clip, face, write_frames
 from conftest import PLACES, run
 
-from data.cells import face_cells
-from data.errors import UserError
+from common.errors import UserError
+from data.apex.cells import face_cells
 from data.faces import FaceFinder, FoundFace, load_face_finder
 from loso.experiment import run_experiment
 from loso.motion import load_drawn
 from loso.predict import ClipFrames, Readings
 from loso.settings import Settings
 from models.baselines import Baseline
-from report.attention import look, write_attention
 from report.cam import erasing_costs, heat_maps, share_in_cells, stream_names
+from report.heat_maps import look, write_attention
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_one_clip_with_the_drawn_weights(tmp_path):
 
 def test_the_blob_is_hot(trained, tiny, finder):
     """A network that tells classes by a blob's place looks at the blob, on average."""
+    from loso.checkpoints import read_network
     from loso.predict import build_saved, clip_batch
-    from loso.saved import read_network
 
     path = trained / "weights/smic_01.safetensors"
     saved = read_network(path)

@@ -12,12 +12,12 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from data.checkpoints import load_checkpoint, named_as, one_line, tensors_of
-from data.errors import UserError
+from common.checkpoints import load_checkpoint, named_as, one_line, tensors_of
+from common.errors import UserError
+from loso.checkpoints import read_state_dict
 from loso.motion import build_start, load_drawn, read_start
-from loso.saved import read_state_dict
+from loso.networks import build_network, read_weights
 from loso.settings import Settings
-from loso.weights import build_network, read_weights
 
 LITE = {"trunk": "efficientnet_lite0", "image_size": 97}
 

@@ -9,10 +9,10 @@ import torch
 from conftest import call
 from test_loso import records_of, settings_of
 
-from data.corpora import CORPORA
-from data.errors import UserError
+from common.errors import UserError
+from data.corpora.description import CORPORA
 from loso import experiment
-from loso.claim import made_files
+from loso.config import made_files
 from loso.experiment import run_experiment
 from loso.progress import RunProgress
 from loso.records import read_records

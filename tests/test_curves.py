@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_records import FIVE, SUBJECTS, write_run
 from skimage.color import rgb2lab
 
-from data.errors import UserError
+from common.errors import UserError
 from loso.metrics import scores, uf1_by_epoch
 from loso.records import chosen_epoch, read_records, record_labels
 from report.curves import draw_curves, write_curves

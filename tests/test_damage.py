@@ -11,7 +11,7 @@ import torch
 from conftest import FAST, call, write_frame, write_views
 from test_loso import settings_of
 
-from data.errors import UserError
+from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from data.views import claim_views, view_folder

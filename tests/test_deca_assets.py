@@ -15,10 +15,11 @@ import pytest
 import torch
 from deca_assets import assets_folder, dump_python2, flame_arrays, head_mesh, networks, write_albedo
 
-from data.errors import UserError, run_script
-from deca.asset_files import read_networks
+from common.cli import run_script
+from common.errors import UserError
 from deca.assets import FILES, assets_complete, check, load_assets, where
-from deca.detail import DetailDecoder
+from deca.flame.asset_files import read_networks
+from deca.flame.detail import DetailDecoder
 
 __all__ = ["assets_folder"]
 ROOT = Path(__file__).parents[1]

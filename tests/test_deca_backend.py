@@ -12,16 +12,16 @@ import torch
 import trimesh
 from deca_assets import assets_folder, landmark_points, write_albedo
 
-from data.errors import UserError
+from common.errors import UserError
 from deca.assets import load_assets
 from deca.crop import Square, crop, face_square
-from deca.deca_backend import DecaBackend
-from deca.flame import rotation_matrices
+from deca.flame.backend import DecaBackend
+from deca.flame.model import rotation_matrices
 from deca.geometry import project, vertex_normals
 from deca.mesh import save_mesh, to_trimesh
 from deca.reconstruction import Face, Reconstruction
+from deca.render_views import YAWS, draw_in_image, draw_views
 from deca.shading import harmonic_shading
-from deca.views import YAWS, draw_in_image, draw_views
 
 __all__ = ["assets_folder"]
 START = {"shape": 0, "expression": 150, "pose": 200, "camera": 206}

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deca.asset_files import read_embedding, read_flame, read_template
-from deca.flame import Flame, FlameModel, LandmarkEmbedding, contour_row, rotation_matrices
+from deca.flame.asset_files import read_embedding, read_flame, read_template
+from deca.flame.model import Flame, FlameModel, LandmarkEmbedding, contour_row, rotation_matrices
 from deca.geometry import grid_normals, project, vertex_normals
 
 GOLDEN = Path(__file__).parent / "golden"

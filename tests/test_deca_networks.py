@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deca.crop import Square, crop, face_square
-from deca.detail import DetailDecoder, detail_normals
-from deca.encoder import CODES, detail_encoder, flame_encoder, split_codes
+from deca.flame.detail import DetailDecoder, detail_normals
+from deca.flame.encoder import CODES, detail_encoder, flame_encoder, split_codes
 
 
 def test_state_dict_names_of_the_published_files():

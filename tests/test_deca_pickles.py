@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from data.errors import UserError
-from deca.pickles import read_pickle, read_pickled_npy, to_array
+from common.errors import UserError
+from deca.flame.pickles import read_pickle, read_pickled_npy, to_array
 
 NUMBERS = st.sampled_from(["<f8", "<f4", ">f8", "<i8", "<u4", "<i4", "|u1", "|b1"])
 

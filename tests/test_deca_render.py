@@ -6,7 +6,7 @@ import torch
 from deca_assets import head_mesh
 from test_deca_flame import golden, same
 
-from deca.flame import rotation_matrices
+from deca.flame.model import rotation_matrices
 from deca.geometry import vertex_normals
 from deca.rasterizer import Fragments, rasterize, rasterize_embree, rasterize_pytorch3d
 from deca.reconstruction import Topology

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.decode import UnreadableImageError, decode_image
-from data.frames import read_image
+from data.disk.decode import UnreadableImageError, decode_image
+from data.disk.frames import read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 RGB = cv2.GaussianBlur(NOISE, (0, 0), 4)

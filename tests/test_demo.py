@@ -11,11 +11,13 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from data import demo
-from data.demo import draw_clip, draw_demo
-from data.demo_figure import build_figure
-from data.demo_picture import draw
-from data.demo_plan import (
+from common.errors import UserError
+from data.disk.frames import ClipFolders, list_frames, read_image
+from deca.anny.head import load_head
+from synthetic.demo import corpora as demo
+from synthetic.demo.corpora import draw_clip, draw_demo
+from synthetic.demo.figure import build_figure
+from synthetic.demo.plan import (
     CORPORA,
     FULL_SIZE,
     GROUPS,
@@ -27,10 +29,8 @@ from data.demo_plan import (
     sample_person,
     sample_setting,
 )
-from data.demo_tables import action_units, write_tables
-from data.errors import UserError
-from data.frames import ClipFolders, list_frames, read_image
-from data.head import load_head
+from synthetic.demo.render import draw
+from synthetic.demo.tables import action_units, write_tables
 
 # The subjects who wear glasses in the released corpora (spec: datasets.md).
 GLASSES = {

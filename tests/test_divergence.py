@@ -10,7 +10,7 @@ from made_records import SUBJECTS, content_of, make_page, write_run
 from safetensors.torch import load_file, save_file
 from test_leakage import FROZEN, LEAN
 
-from data.errors import UserError
+from common.errors import UserError
 from loso.experiment import run_experiment
 from loso.folds import Fold
 from loso.motion import load_drawn, motion_epochs

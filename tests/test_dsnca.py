@@ -7,14 +7,14 @@ import pytest
 import torch
 from conftest import FAST, GOLDEN, call, run, write_views
 
-from data.errors import UserError
+from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from data.transforms import apply_geometry_to_views, draw
 from data.view_pictures import load_views, view_rows
 from data.views import YAWS, claim_views, view_folder
+from loso.networks import build_network, read_weights
 from loso.settings import Settings
-from loso.weights import build_network, read_weights
 from models.attention import CoordinateAttention
 from models.dsnca import DSNCA, FUSIONS
 from models.mecapsulenet import MECapsuleNet

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from data.errors import UserError
+from common.errors import UserError
 from data.face_shape import MIRROR, face_shape
 from data.faces import FaceFinder, NoFaceError, find_faces, unsteadiness
 

@@ -12,12 +12,13 @@ from conftest import call, make_smic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import video_file
-from data.apex import all_frames, frames_between
-from data.errors import UserError
-from data.file_kinds import file_of
-from data.frame_names import frame_numbers
-from data.frames import (
+from common.errors import UserError
+from data.apex.spotting import all_frames, frames_between
+from data.disk import video_file
+from data.disk.clip_frames import read_frames
+from data.disk.file_kinds import file_of
+from data.disk.frame_names import frame_numbers
+from data.disk.frames import (
     ClipFolders,
     UnreadableImageError,
     list_frames,
@@ -27,9 +28,8 @@ from data.frames import (
     read_image,
 )
 from data.index import read_index
-from data.motion_maps import motion_maps
+from data.motion.maps import motion_maps
 from data.pictures import load_pictures
-from data.video import read_frames
 from data.views import view_folder
 
 RUN = range(46, 87)

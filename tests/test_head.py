@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.head import WHOLE_HEAD_MOVES, load_head, rotation_matrix, sample_identity
+from deca.anny.head import WHOLE_HEAD_MOVES, load_head, rotation_matrix, sample_identity
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from corpora import (
     write_annotation,
 )
 
-from data.annotation import read_annotation
-from data.corpora import CORPORA
-from data.errors import UserError
-from data.frames import ClipFolders, frame_number, list_frames, nearest_frame
+from common.errors import UserError
+from data.corpora.annotation import read_annotation
+from data.corpora.description import CORPORA
+from data.disk.frames import ClipFolders, frame_number, list_frames, nearest_frame
 from data.index import COLUMNS, build_index, read_index
 
 COUNTS = {"smic": (70, 51, 43, 16), "casme2": (88, 32, 25, 24), "samm": (92, 26, 15, 28)}

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prepare_data
-import pretrain_motion
 import smic_processing
-from data.annotation import read_annotation
-from data.corpora import CORPORA
-from data.errors import UserError
-from data.frames import ClipFolders
+from common.errors import UserError
+from common.parallel import cores
+from data.corpora.annotation import read_annotation
+from data.corpora.description import CORPORA
+from data.disk.frames import ClipFolders
 from data.index import build_index, four_frames_path, join_indexes, read_index, write_index
-from data.workers import cores
 from loso.inputs import find_inputs
 from loso.settings import Settings
+from tools import pretrain_motion
 
 HEADER = "data,subject,clip,label,onset_frame,apex_frame,offset_frame,apex_frame_path,data_sub"
 ROWS = ["smic,01,s1_ne_01,0,1,5,9,HS/a5.jpg,smic_01", "smic,1,s1_ne_02,0,11,15,19,HS/b.jpg,smic_1"]

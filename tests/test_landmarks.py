@@ -6,8 +6,8 @@ import pytest
 import torch
 from apex_clips import face
 
+from common.errors import UserError
 from data import landmarks
-from data.errors import UserError
 from data.landmarks import FAN_FILES, FanFinder, choose_finder, fan_is_here
 
 

@@ -16,17 +16,19 @@ from conftest import FAST, ROOT, call, start
 from safetensors.torch import load_file
 from test_loso import records_of, settings_of
 
-from data.errors import UserError
+from common.errors import UserError
 from data.index import read_index
-from loso import experiment, launch, launch_ray
+from loso import experiment
 from loso.experiment import run_experiment
 from loso.folds import make_folds
 from loso.inputs import Inputs, find_inputs
-from loso.launch import Job, choose_workers
+from loso.launch import local as launch
+from loso.launch import ray as launch_ray
+from loso.launch.local import Job, choose_workers
+from loso.launch.sharing import pack, read_shared, unpack, write_shared
 from loso.progress import RunProgress
 from loso.records import read_records
 from loso.settings import Settings
-from loso.sharing import pack, read_shared, unpack, write_shared
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None,

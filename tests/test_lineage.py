@@ -9,11 +9,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from test_loso import settings_of
 
-from data.drawn_motion import draw_motion
-from data.errors import UserError
-from data.motion_domains import HELD_OUT
+from common.errors import UserError
+from loso.checkpoints import one_spelling, read_network
 from loso.experiment import run_experiment
-from loso.saved import one_spelling, read_network
+from synthetic.motion.domains import HELD_OUT
+from synthetic.motion.pairs import draw_motion
 
 
 @pytest.fixture(scope="module")

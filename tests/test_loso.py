@@ -13,16 +13,16 @@ from conftest import FAST, GOLDEN, ROOT, call, run, start
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import UserError
+from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from loso.batches import Features, Images
 from loso.experiment import run_experiment
 from loso.folds import by_glasses, choose_folds, make_folds
 from loso.metrics import bootstrap, scores
+from loso.networks import build_network, read_weights
 from loso.records import read_record, read_records, record_predictions
 from loso.settings import Settings, resolve_device
-from loso.weights import build_network, read_weights
 
 
 def settings_of(tiny, result, **changes):

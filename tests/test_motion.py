@@ -8,10 +8,10 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import errors
-from data.errors import UserError
+from common import errors
+from common.errors import UserError
 from data.faces import FaceFinder, load_face_finder
-from data.motion import (
+from data.motion.flow import (
     clip_motion,
     face_frame,
     face_mask,
@@ -21,7 +21,7 @@ from data.motion import (
     similarity,
     strain,
 )
-from data.motion_maps import motion_maps, read_map
+from data.motion.maps import motion_maps, read_map
 
 FACE = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
 

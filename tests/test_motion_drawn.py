@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from conftest import run
 
-from data import drawn_motion
-from data.demo_figure import build_figure
-from data.demo_picture import draw
-from data.demo_plan import generator, sample_person, sample_setting
-from data.drawn_actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of
-from data.drawn_motion import BLOCK, draw_motion
-from data.errors import UserError
+from common.errors import UserError
 from data.faces import load_face_finder
-from data.head import load_head
-from data.motion import clip_motion, flow_to_maps
-from data.motion_domains import DOMAINS, HELD_OUT, PLAIN, TRAINING
+from data.motion.flow import clip_motion, flow_to_maps
+from deca.anny.head import load_head
 from models.motion import UNITS as NETWORK_UNITS
+from synthetic.demo.figure import build_figure
+from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.render import draw
+from synthetic.motion import pairs as drawn_motion
+from synthetic.motion.actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of
+from synthetic.motion.domains import DOMAINS, HELD_OUT, PLAIN, TRAINING
+from synthetic.motion.pairs import BLOCK, draw_motion
 
 CALM = Acting(one_sided=0, blink=0, gaze=0, stray=0, strength=(0.5, 0.5), at_apex=(1, 1))
 EXACT = replace(

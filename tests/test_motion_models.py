@@ -12,10 +12,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from test_motion import moved
 
-from data.drawn_motion import draw_motion
-from data.errors import UserError
+from common.errors import UserError
 from data.faces import load_face_finder
-from data.motion_domains import HELD_OUT, TRAINING
 from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (
@@ -31,6 +29,8 @@ from loso.predict import Classifier, ClipFrames
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
+from synthetic.motion.domains import HELD_OUT, TRAINING
+from synthetic.motion.pairs import draw_motion
 
 KINDS = ("linear", "lean")
 
@@ -89,7 +89,9 @@ def test_shapes_at_other_sizes_and_lean_is_lean(kind):
 def test_committed_weights_say_what_made_them():
     assert DRAWN_WEIGHTS.stat().st_size < 2e6
     facts = drawn_facts()
-    command = f"python pretrain_motion.py --samples {facts['samples']} --seed {facts['seed']} "
+    command = (
+        f"python -m tools.pretrain_motion --samples {facts['samples']} --seed {facts['seed']} "
+    )
     assert facts["command"] == command + f"--epochs {facts['epochs']}"
     assert facts["seed"] == 9
     assert facts["domains"] == [domain.name for domain in TRAINING]
@@ -138,10 +140,10 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
 
 
 def test_wrong_weights_are_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"gone\.safetensors: .*pretrain_motion\.py makes it"):
+    with pytest.raises(UserError, match=r"gone\.safetensors: .*tools\.pretrain_motion makes it"):
         load_drawn("lean", tmp_path / "gone.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
-    with pytest.raises(UserError, match=r"pretrain_motion\.py makes it"):
+    with pytest.raises(UserError, match=r"tools\.pretrain_motion makes it"):
         load_drawn("lean", tmp_path / "text.safetensors")
     save_file({"lean.other": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="holds no 'lean' network"):
@@ -226,7 +228,7 @@ def test_script_makes_the_same_weights_again(tmp_path):
     files = [tmp_path / f"{i}.safetensors" for i in range(2)]
     for workers, file in enumerate(files, start=1):
         done = (call if workers == 1 else run)(
-            "pretrain_motion.py", "--samples", 240, "--epochs", 1, "--out", file,
+            "tools.pretrain_motion", "--samples", 240, "--epochs", 1, "--out", file,
             "--workers", workers,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -237,7 +239,7 @@ def test_script_makes_the_same_weights_again(tmp_path):
         (("--out", tmp_path / "w.pth"), "w.pth: weights are written as .safetensors"),
         (("--samples", 3), "--samples 3, --epochs 8: at least 240 and 1"),
     ):
-        done = call("pretrain_motion.py", *arguments)
+        done = call("tools.pretrain_motion", *arguments)
         assert done.returncode == 2
         assert fault in done.stderr
         assert done.stderr.count("\n") == 1

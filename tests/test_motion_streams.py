@@ -9,14 +9,14 @@ import torch
 from conftest import call
 from safetensors.torch import load_file, save_file
 
-from data.drawn_motion import draw_motion
-from data.errors import UserError
-from data.motion_domains import HELD_OUT
+from common.errors import UserError
+from loso.checkpoints import read_network
 from loso.experiment import run_experiment
 from loso.motion import DRAWN_WEIGHTS, build_start, load_drawn, read_start
 from loso.records import read_records, record_labels, record_predictions
-from loso.saved import read_network
 from loso.settings import Settings
+from synthetic.motion.domains import HELD_OUT
+from synthetic.motion.pairs import draw_motion
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from data.errors import UserError
+from common.errors import UserError
+from loso.networks import build_network, read_state_dict, read_weights
 from loso.settings import Settings
-from loso.weights import build_network, read_state_dict, read_weights
 from models.baselines import Baseline
 from models.mecapsulenet import MECapsuleNet, head_sizes
 from models.trunks import TRUNKS, build_trunk

@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import write_frame
 
-from data.errors import UserError
-from data.files import write_whole
-from data.frames import UnreadableImageError, read_image
+from common.errors import UserError
+from common.files import write_whole
+from data.disk.frames import UnreadableImageError, read_image
 from data.index import read_index
 from data.pictures import load_pictures
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from data import workers
-from loso import inputs, launch
+from common import parallel as workers
+from loso import inputs
 from loso.inputs import UNKNOWN_MEMORY, free_memory
-from loso.launch import choose_workers
+from loso.launch import local as launch
+from loso.launch.local import choose_workers
 from loso.settings import Settings, resolve_device
 
 

@@ -9,9 +9,9 @@ from apex_clips import draw_clip, face, write_frames
 from conftest import classify, run, write_frame
 from safetensors.torch import load_file, save_file
 
-from data.errors import UserError
+from common.errors import UserError
+from data.disk.frames import read_image
 from data.faces import load_face_finder
-from data.frames import read_image
 from data.index import read_index
 from loso.experiment import run_experiment
 from loso.predict import ClipFrames, load_classifier, pick_frames

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data.raycast import Scene, orthographic_rays, perspective_rays
+from deca.raycast import Scene, orthographic_rays, perspective_rays
 
 TRIANGLE = np.float32([[0, 0, 0], [2, 0, 0], [0, 2, 0]])
 FACE = np.array([[0, 1, 2]])

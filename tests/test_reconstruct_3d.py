@@ -17,7 +17,8 @@ from deca_assets import assets_folder
 
 import reconstruct_3d
 from benchmarks import reconstruction_sheet
-from data.errors import UserError, run_script
+from common.cli import run_script
+from common.errors import UserError
 from data.views import claim_views, read_backend, view_folder, view_names
 
 __all__ = ["assets_folder"]

@@ -8,14 +8,14 @@ from apex_clips import write_smic as draw_smic
 from conftest import SMIC_HEADER, call, make_smic, write_frame, write_sheet
 from corpora import smic_rows
 
-from data.annotation import read_annotation
-from data.apex_run import Spotted
-from data.corpora import CORPORA
-from data.errors import UserError
-from data.frames import ClipFolders, name_key
+from common.errors import UserError
+from data.apex.batch import Spotted
+from data.corpora.annotation import read_annotation
+from data.corpora.description import CORPORA
+from data.corpora.repairs import SMIC_MISSING
+from data.corpora.smic import read_smic, write_smic
+from data.disk.frames import ClipFolders, name_key
 from data.index import read_index
-from data.repairs import SMIC_MISSING
-from data.smic import read_smic, write_smic
 
 HEADER = ["Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", "Onset3F",
           "Offset3F", "FirstF", "LastF", "TotalMF1", "Emotion"]  # fmt: skip

@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 
 from benchmarks.bench_composite import composite_clips
 from benchmarks.plain import make_optimiser, plain_network, step
-from data.errors import UserError
+from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from data.sampling import sample_epoch
@@ -21,9 +21,9 @@ from data.transforms import augment, draw, to_float
 from loso import training
 from loso.batches import Features, Images
 from loso.folds import make_folds
+from loso.networks import build_network, read_weights
 from loso.settings import Settings
 from loso.training import half_precision, train_fold
-from loso.weights import build_network, read_weights
 from models.trunks import TRUNKS, build_trunk
 
 CPU = torch.device("cpu")

@@ -6,13 +6,13 @@ python -m tools.make_face_shape
 import numpy as np
 import torch
 
-from data.demo_plan import GROUPS, SIDED
-from data.errors import run_script
+from common.cli import run_script
+from common.files import write_whole
 from data.face_shape import FILE, MIRROR
-from data.files import write_whole
 from data.geometry import similarity
-from data.head import load_head, rotation_matrix, sample_identity
-from deca.anny_fit import LandmarkModel
+from deca.anny.fit import LandmarkModel
+from deca.anny.head import load_head, rotation_matrix, sample_identity
+from synthetic.demo.plan import GROUPS, SIDED
 
 PEOPLE, FACES = 400, 8  # a person
 TURN = (0.2, 0.3, 0.0)  # radians: spread of pitch and yaw; roll is aligned away

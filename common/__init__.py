@@ -1,0 +1,1 @@
+"""Errors, files written whole, worker processes and progress: what every room stands on."""

@@ -1,0 +1,1 @@
+"""The corpora: their descriptions, annotations and repairs."""

@@ -1,0 +1,1 @@
+"""Clips, frames and pictures as they lie on disk."""

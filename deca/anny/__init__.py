@@ -1,0 +1,1 @@
+"""The free backend: the Anny head, fitted to landmarks."""

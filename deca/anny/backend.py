@@ -1,0 +1,177 @@
+"""The free backend: the Anny head, fitted to landmarks. Works offline, needs no fetched file."""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deca.geometry import vertex_normals
+from deca.raycast import Scene
+from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels
+from deca.texture import UvMap, image_texture
+
+from .actions import actions_between, face_flow
+from .atlas import head_topology
+from .fit import Fit, LandmarkModel, fit
+from .head import load_head, rotation_matrix
+
+MAP = 512  # texels a side: about one a millimetre of skin
+CHIN = 8  # landmark
+EYES = [36, 45]  # outer corners
+SKIN, WHITE, MOUTH = (0.75, 0.58, 0.48), (0.85, 0.83, 0.8), (0.35, 0.15, 0.14)
+FADE = 0.015  # metres
+FLOW_POINTS = 700  # at most
+
+
+class AnnyBackend:
+    """Anny heads, the identity shared over the faces of a subject."""
+
+    name = "anny"
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.head = load_head()
+        if self.device.type != "cpu":
+            self.head = copy.deepcopy(self.head).to(self.device)  # load_head's is shared
+        self.model = LandmarkModel(self.head)
+        self.topology = head_topology(self.head)
+        self.to_uv = UvMap(self.topology, MAP, spread=True)
+        with torch.no_grad():
+            mean = self.head.neutral(*self.model.mean_identity(1))[0]
+        inner = self.model.mean[17:]
+        margin = 0.2 * self.model.width
+        low, high = inner.amin(0) - margin, inner.amax(0) + margin
+        front = ((mean >= low) & (mean <= high)).all(1)
+        moving = front & (vertex_normals(mean[None], self.head.faces)[0, :, 2] > 0.4)
+        self.skin = self._of("skin")
+        # Where skin colour is measured.
+        self.front = self._painted((front & self.skin).float()[:, None])[0]
+        chosen = (moving & self.skin).nonzero()[:, 0]
+        self.tracked = chosen[:: max(1, len(chosen) // FLOW_POINTS)]
+        colours = mean.new_tensor(MOUTH).repeat(len(mean), 1)
+        colours[self._of("eyes")] = mean.new_tensor(WHITE)
+        colours[self.skin] = mean.new_tensor(SKIN)
+        self.colours = self._painted(colours)
+        # The image goes onto the face, not onto ears and neck, where hair and clothes are: it
+        # fades out behind the ends of the jaw's outline.
+        end = self.model.mean[[0, 16], 2].mean()
+        self.face = ((mean[:, 2] - end) / FADE + 1).clamp(0, 1)
+
+    def _of(self, region: str) -> Tensor:
+        """The vertices of a region, bool (V,)."""
+        chosen = torch.zeros(int(self.head.faces.max()) + 1, dtype=torch.bool, device=self.device)
+        chosen[self.head.faces[self.head.regions[region].to(self.device)].unique()] = True
+        return chosen
+
+    def _painted(self, values: Tensor) -> Tensor:
+        return self.to_uv(values[None])[0]
+
+    @torch.no_grad()
+    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
+        """One head a face. Faces of one (named) subject get one identity.
+
+        A face with an onset frame also gets `actions_delta` and `actions_onset` in its codes.
+        """
+        return self._fitted(faces) if faces else []
+
+    def _fitted(self, faces: Sequence[Face]) -> list[Reconstruction]:
+        keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
+        order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        people = torch.tensor([order[key] for key in keys], device=self.device)
+        landmarks = np.stack([face.landmarks for face in faces]).astype(np.float32)
+        landmarks = torch.from_numpy(landmarks).to(self.device)
+        deltas = landmarks.new_zeros(len(faces), len(self.head.actions))
+        known = torch.zeros_like(people, dtype=torch.bool)
+        with torch.enable_grad():
+            found = fit(self.model, landmarks, people, deltas, known)
+        for i, face in enumerate(faces):
+            if face.onset is None:
+                continue
+            known[i], deltas[i] = True, self._delta(face, found, i, int(people[i]))
+        if known.any():
+            with torch.enable_grad():
+                found = fit(self.model, landmarks, people, deltas, known)
+        return [
+            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None)
+            for i, face in enumerate(faces)
+        ]
+
+    def _delta(self, face: Face, found: Fit, i: int, person: int) -> Tensor:
+        """Facial actions (52,) at the apex minus those at the onset."""
+        identity = found.phenotypes[person, None], found.changes[person, None]
+        turn = rotation_matrix(found.rotation[i, None])[0]
+        points = self.head(*identity, found.actions[i, None], found.rotation[i, None])[0]
+        points = points[self.tracked]
+        camera = found.camera[i]
+        pixels = to_pixels(points, camera).cpu().numpy()
+        flip = camera[0] * points.new_tensor([1.0, -1.0, 1.0])
+        offsets = (self.head.action_offsets[:, self.tracked] @ turn.T * flip).cpu().numpy()
+        width = float(np.linalg.norm(np.subtract(*face.landmarks[EYES])))
+        flow = face_flow(face.onset, face.image, pixels, width)
+        delta = actions_between(flow, (points * flip).cpu().numpy(), offsets, width)
+        return torch.from_numpy(delta).to(self.device)
+
+    def _head(
+        self, face: Face, found: Fit, i: int, person: int, delta: Tensor | None
+    ) -> Reconstruction:
+        neutral = self.head.neutral(found.phenotypes[person, None], found.changes[person, None])
+        frontal = self.head.move(neutral, found.actions[i, None])
+        turn = rotation_matrix(found.rotation[i, None])[0]
+        vertices = frontal @ turn.T
+        normals = vertex_normals(frontal, self.topology.faces)
+        codes = {
+            "shape": torch.cat([found.phenotypes[person], found.changes[person]]),
+            "actions": found.actions[i],
+            "rotation": found.rotation[i],
+            "camera": _in_file(found.camera[i], face),
+        }
+        if delta is not None:
+            codes["actions_delta"] = delta
+            codes["actions_onset"] = (found.actions[i] - delta).clamp(0, 1)
+        return Reconstruction(
+            topology=self.topology,
+            vertices=vertices[0],
+            frontal=frontal[0],
+            rotation=turn,
+            normals=normals[0],
+            normal_map=None,
+            texture=self._texture(face, vertices[0], normals[0] @ turn.T, found.camera[i]),
+            framing=frame_head(neutral[0], self.model.pick(neutral)[0, CHIN]),
+            camera=found.camera[i],
+            landmarks=face.landmarks,
+            projected=to_pixels(self.model.pick(vertices)[0], found.camera[i]).cpu().numpy(),
+            codes={name: code.cpu().numpy() for name, code in codes.items()}
+            | {
+                "shape_names": np.array(self.head.phenotypes + self.head.local_changes),
+                "action_names": np.array(self.head.actions),
+            },
+        )
+
+    def _texture(self, face: Face, vertices: Tensor, normals: Tensor, camera: Tensor) -> Tensor:
+        """Colours (3, MAP, MAP) of a head that lies in its image as vertices and normals say."""
+        image = torch.from_numpy(np.ascontiguousarray(face.image)).to(self.device)
+        # Skin that the nose or a cheek hides would get their colours. Of eyeballs and mouth only
+        # what lids and lips leave open can be seen in the views, so there the image may go.
+        starts = (vertices + 0.001 * normals).cpu().numpy()
+        scene = Scene(vertices.cpu().numpy(), self.head.faces.cpu().numpy())
+        hidden = torch.from_numpy(scene.blocked(starts, np.float32([[0, 0, 1]]))).to(self.device)
+        seen = self.face * ~(hidden & self.skin)
+        normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
+        maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))
+        return image_texture(
+            image.permute(2, 0, 1).float() / 255,
+            maps[:3],
+            maps[3:6],
+            camera,
+            self.colours,
+            maps[6],
+            self.front,
+        )
+
+
+def _in_file(camera: Tensor, face: Face) -> Tensor:
+    """A camera (scale, x, y) into pixels of the face's image -> into those of its file."""
+    scale, *middle = camera.tolist()
+    return camera.new_tensor([scale * face.pixel, *face.to_file(np.array(middle))])

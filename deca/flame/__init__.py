@@ -1,0 +1,1 @@
+"""DECA's networks and the FLAME head."""

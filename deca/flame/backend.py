@@ -1,0 +1,141 @@
+"""DECA: from an image of a face to a head with wrinkles, by two networks and FLAME."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deca.assets import Assets
+from deca.crop import SIZE, Square, crop, face_square
+from deca.geometry import vertex_normals
+from deca.reconstruction import Face, Reconstruction, Topology, frame_head, to_pixels
+from deca.shading import harmonic_shading
+from deca.texture import UvMap, image_texture
+
+from .detail import MAP, detail_normals
+from .encoder import split_codes
+from .model import Flame, rotation_matrices
+
+BATCH = 8  # faces that go through the networks at a time
+CHIN = 8  # landmark
+
+
+class DecaBackend:
+    """DECA inference from assets that the user fetched."""
+
+    name = "deca"
+
+    def __init__(self, assets: Assets, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.networks = assets.networks
+        for network in vars(assets.networks).values():
+            network.to(self.device)
+        self.flame = Flame(assets.flame, assets.embedding).to(self.device)
+        template = assets.template
+        self.topology = Topology(
+            faces=self.flame.faces,
+            uv=torch.from_numpy(template.uv).to(self.device),
+            uv_faces=torch.from_numpy(template.uv_faces).to(self.device),
+        )
+        self.to_uv = UvMap(self.topology, MAP)
+        self.fixed, self.mask, self.skin, self.mean_texture = (
+            value.to(self.device)
+            for value in (
+                assets.fixed_displacement,
+                assets.face_eye_mask,
+                assets.face_mask,
+                assets.mean_texture,
+            )
+        )
+        albedo = assets.albedo
+        self.albedo = albedo and (albedo.mean.to(self.device), albedo.basis.to(self.device))
+
+    @torch.no_grad()
+    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
+        """One head a face, each on its own."""
+        heads = []
+        for start in range(0, len(faces), BATCH):
+            heads += self._batch(faces[start : start + BATCH])
+        return heads
+
+    def _batch(self, faces: Sequence[Face]) -> list[Reconstruction]:
+        squares = [face_square(face.landmarks) for face in faces]
+        images = torch.stack(
+            [crop(face.image, square) for face, square in zip(faces, squares, strict=True)]
+        ).to(self.device)
+        codes = split_codes(self.networks.flame(images))
+        codes["detail"] = self.networks.detail(images)
+
+        shape, expression, pose = codes["shape"], codes["expression"], codes["pose"]
+        upright = torch.cat([torch.zeros_like(pose[:, :3]), pose[:, 3:]], 1)
+        vertices, landmarks = self.flame(shape, expression, pose)
+        frontal, _ = self.flame(shape, expression, upright)
+        resting, _ = self.flame(shape, torch.zeros_like(expression), torch.zeros_like(pose))
+        chins = self.flame.landmarks3d(resting)[:, CHIN]
+        normals = vertex_normals(frontal, self.topology.faces)
+        uv_normals = self.to_uv(normals)
+        displacement = self.networks.decoder(pose[:, 3:], expression, codes["detail"])
+        normal_maps = detail_normals(
+            self.to_uv(frontal), uv_normals, displacement, self.fixed, self.mask
+        )
+        turns = rotation_matrices(pose[:, :3])
+
+        def turned(maps: Tensor) -> Tensor:
+            return torch.einsum("bij,bjhw->bihw", turns, maps)
+
+        cameras = [
+            _pixel_camera(camera, square)
+            for camera, square in zip(codes["camera"], squares, strict=True)
+        ]
+        positions, posed_normals = self.to_uv(vertices), turned(uv_normals)
+        skin_colours = self._skin_colours(codes, turned(normal_maps))
+        return [
+            Reconstruction(
+                topology=self.topology,
+                vertices=vertices[i],
+                frontal=frontal[i],
+                rotation=turns[i],
+                normals=normals[i],
+                normal_map=normal_maps[i],
+                texture=image_texture(
+                    _as_tensor(face.image).to(self.device),
+                    positions[i],
+                    posed_normals[i],
+                    cameras[i],
+                    skin_colours[i],
+                    self.mask,
+                    self.skin,
+                ),
+                framing=frame_head(resting[i], chins[i]),
+                camera=cameras[i],
+                landmarks=face.landmarks,
+                projected=to_pixels(landmarks[i], cameras[i]).cpu().numpy(),
+                codes={name: code[i].cpu().numpy() for name, code in codes.items()},
+            )
+            for i, face in enumerate(faces)
+        ]
+
+    def _skin_colours(self, codes: dict[str, Tensor], normals: Tensor) -> Tensor:
+        """Colours where the image shows none (B, 3, S, S): lit albedo, or the mean texture."""
+        if self.albedo is None:
+            return self.mean_texture.expand(len(normals), -1, -1, -1)
+        mean, basis = self.albedo
+        albedo = mean + torch.einsum("bn,nchw->bchw", codes["texture"], basis)
+        return albedo.clamp(0, 1) * harmonic_shading(normals, codes["light"]).clamp(min=0)
+
+
+def _pixel_camera(camera: Tensor, square: Square) -> Tensor:
+    """DECA's camera (scale, tx, ty), into [-1, 1] of the crop -> pixels of the input image."""
+    scale, tx, ty = camera
+    half = SIZE / 2
+    (per_pixel, _, left), (_, _, top) = square.to_image()
+    # column = left + per_pixel * half * (scale * (X + tx) + 1), row = … (1 - scale * (Y + ty))
+    in_image = per_pixel * half
+    return torch.stack(
+        [in_image * scale, left + in_image * (1 + scale * tx), top + in_image * (1 - scale * ty)]
+    )
+
+
+def _as_tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,1 @@
+"""Folds one after the other, side by side, or on a cluster."""

@@ -1,0 +1,1 @@
+"""The synthetic world: faces and motion that the project makes itself."""

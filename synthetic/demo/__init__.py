@@ -1,0 +1,1 @@
+"""The demo set: synthetic corpora in the official layouts."""

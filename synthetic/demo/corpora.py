@@ -1,0 +1,197 @@
+"""The demo set: drawn faces in the layouts of SMIC-HS, CASME II and SAMM (spec: datasets.md)."""
+
+import functools
+import json
+import shutil
+from concurrent.futures import as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from common.errors import UserError
+from common.files import write_whole
+from common.parallel import cores, fixed_threads, worker_pool
+from common.progress import progress_bar
+from deca.anny.head import load_head
+
+from .figure import Figure, build_figure
+from .plan import (
+    CORPORA,
+    FULL_SIZE,
+    Clip,
+    Size,
+    bare_frame,
+    generator,
+    intensity,
+    plan,
+    sample_person,
+    sample_setting,
+)
+from .render import draw
+from .tables import TABLES, write_tables
+
+VERSION = 1  # of what is drawn; a folder of another version is not completed but refused
+
+
+def draw_demo(
+    out: Path,
+    seed: int = 0,
+    workers: int | None = None,
+    sizes: dict[str, Size] | None = None,
+) -> None:
+    """Draw the demo set below `out`, or what is missing of it.
+
+    Clips are written whole, so a stopped run goes on where it was; one that finds everything
+    does nothing. The same seed gives the same bytes, whatever the number of workers (default:
+    one a CPU). `sizes` says how many subjects and clips each corpus gets, default FULL_SIZE.
+    UserError: `out` holds something else, or a demo set of another seed, size or version; a
+    seed below 0, fewer than one worker; a disk that is full.
+    """
+    workers = cores() if workers is None else workers
+    for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise UserError(f"--{name} {value}: must be {least} or more")
+    out = Path(out)
+    sizes = sizes or FULL_SIZE
+    _claim(out, seed, sizes)
+    clips = plan(seed, sizes)
+    draw_clips(out, seed, clips, workers)
+    tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
+    if not all(path.is_file() for path in tables):
+        write_tables(out, clips)
+
+
+def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
+    """Leave a mark of what is drawn here; refuse a folder that holds anything else."""
+    settings = {
+        "demo set": VERSION,
+        "seed": seed,
+        "sizes": {data: asdict(size) for data, size in sizes.items()},
+    }
+    mark = out / "demo.json"
+    if mark.is_file():
+        try:
+            found = json.loads(mark.read_text())
+        except ValueError:
+            found = None
+        if found != settings:
+            raise UserError(
+                f"{out} holds a demo set of other settings ({mark}: {found}, asked for: "
+                f"{settings}); name another --out or delete it"
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty and no demo set; name another folder with --out")
+    with write_whole(mark) as part:
+        part.write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def draw_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
+    """Draw those of `clips` that are not below `out`, with a progress bar; see draw_demo."""
+    missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
+    if not missing:
+        return
+    load_head()  # built once, before workers ask for it
+    with progress_bar("drawing the demo set, clips", len(missing)) as bar:
+        if workers == 1 or len(missing) == 1:
+            with fixed_threads(1):
+                for clip in missing:
+                    draw_clip(out, seed, clip)
+                    bar.advance()
+            return
+        with worker_pool(min(workers, len(missing)), torch.set_num_threads, 1) as pool:
+            jobs = [pool.submit(draw_clip, out, seed, clip) for clip in missing]
+            for done in as_completed(jobs):
+                done.result()
+                bar.advance()
+
+
+@functools.lru_cache(2)  # with and without glasses; clips come subject by subject
+def _figure(seed: int, data: str, subject: str, with_glasses: bool) -> Figure:
+    return build_figure(sample_person(seed, data, subject), with_glasses)
+
+
+def draw_clip(out: Path, seed: int, clip: Clip) -> None:
+    """Draw one clip's frames into its folder, which is there only when it is whole.
+
+    A clip with glasses also gets its onset and apex without them, under truth/without_glasses.
+    """
+    rng = generator(seed, clip.data, clip.subject, clip.name, "setting")
+    actions, rotation = _motion(clip, rng, seed)
+    setting = sample_setting(rng)
+    noise = rng.uniform(0.8, 2.6)
+    quality = int(rng.integers(86, 97))
+    numbers = list(range(clip.first, clip.last + 1))
+
+    figure = _figure(seed, clip.data, clip.subject, True)
+    frames = draw(figure, setting, actions, rotation)
+    folder = out / clip.folder
+    part = folder.with_name(f".{clip.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for number, frame in zip(numbers, frames, strict=True):
+            _write_frame(part / clip.frame_name(number), frame, clip, number, noise, quality, seed)
+        if clip.glasses:
+            bare = _figure(seed, clip.data, clip.subject, False)
+            shown = [numbers.index(clip.onset), numbers.index(clip.apex)]
+            frames = draw(bare, setting, actions[shown], rotation[shown])
+            for i, frame in zip(shown, frames, strict=True):
+                path = bare_frame(out, clip.data, clip.subject, clip.name, numbers[i])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write_frame(path, frame, clip, numbers[i], noise, quality, seed)
+        part.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _motion(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Facial actions (T, 52) and head rotations (T, 3) of a clip's frames."""
+    head = load_head()
+    curve = intensity(clip, rng.uniform(0.8, 1.3))
+    actions = curve[:, None] * head.action_vector(dict(clip.actions)).numpy()
+    # A resting face is not empty: it differs by subject, a little by clip, and looks somewhere.
+    rest = generator(seed, clip.data, clip.subject, "rest")
+    resting = np.clip(rest.normal(0, 0.035, actions.shape[1]), 0, 0.09)
+    resting += np.clip(rng.normal(0, 0.02, actions.shape[1]), 0, 0.05)
+    fixed = ("eye", "jaw", "tongue", "mouthLeft", "mouthRight", "mouthClose", "mouthFunnel")
+    for i, name in enumerate(head.actions):
+        if name.startswith(fixed):
+            resting[i] = 0
+    gaze_x, gaze_y = rng.normal(0, 0.08), rng.normal(0, 0.06)
+    gaze = {
+        "eyeLookOutLeft": gaze_x, "eyeLookInRight": gaze_x, "eyeLookInLeft": -gaze_x,
+        "eyeLookOutRight": -gaze_x, "eyeLookUpLeft": gaze_y, "eyeLookUpRight": gaze_y,
+        "eyeLookDownLeft": -gaze_y, "eyeLookDownRight": -gaze_y,
+    }  # fmt: skip
+    resting += head.action_vector({n: max(s, 0.0) for n, s in gaze.items()}).numpy()
+    actions = np.clip(actions + resting, 0, 1).astype(np.float32)
+
+    time = np.linspace(0, 1, len(curve))[:, None]
+    base = rng.normal(0, [0.05, 0.07, 0.025])  # pitch, yaw, roll in radians
+    drift = rng.normal(0, [0.008, 0.010, 0.005]) * time
+    sway = rng.normal(0, [0.003, 0.004, 0.002]) * np.sin(
+        2 * np.pi * (rng.uniform(0.5, 1.2, 3) * time + rng.uniform(0, 1, 3))
+    )
+    return actions, (base + drift + sway).astype(np.float32)
+
+
+def _write_frame(
+    path: Path, frame: np.ndarray, clip: Clip, number: int, noise: float, quality: int, seed: int
+) -> None:
+    # The sensor's noise belongs to the frame: it is the same with and without glasses.
+    rng = generator(seed, clip.data, clip.subject, clip.name, str(number))
+    grain = rng.standard_normal(frame.shape, dtype=np.float32)
+    pixels = np.clip(frame * 255 + noise * grain + 0.5, 0, 255).astype(np.uint8)
+    code = cv2.COLOR_RGB2GRAY if CORPORA[clip.data].grey else cv2.COLOR_RGB2BGR
+    done, jpeg = cv2.imencode(
+        path.suffix, cv2.cvtColor(pixels, code), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode {path.name}")
+    path.write_bytes(jpeg.tobytes())

@@ -1,0 +1,1 @@
+"""Synthetic motion, to learn from and to choose on."""
