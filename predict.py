@@ -25,7 +25,7 @@ def main(
     Args:
         clip: a folder of frames, a video, or one image (for networks without motion).
         weights: a file of --save-weights, or the folder of all folds, whose scores are averaged
-            (default: the motion network that learned from drawn faces).
+            (default: the motion network that learned from synthetic faces).
         onset: number of the onset frame (default: the first that shows the face).
         apex: number of the apex frame (default: it is looked for).
         json: print JSON instead of a table.
@@ -62,7 +62,7 @@ def main(
         "prediction": found.label,
         "classes": {name: round(score, 4) for name, score in found.classes.items()},
         "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
-        "weights": str(weights or "drawn"),
+        "weights": str(weights or "synthetic"),
         "networks": len(classifier.networks),
     }
     print(jsonlib.dumps(facts)) if json else _print_table(facts)

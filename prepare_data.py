@@ -31,9 +31,9 @@ def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
         seed: another seed draws other faces.
         workers: processes that draw; the pictures do not depend on it.
     """
-    from synthetic.demo.corpora import draw_demo
+    from synthetic.demo.corpora import make_demo
 
-    draw_demo(out, seed=seed, workers=workers)
+    make_demo(out, seed=seed, workers=workers)
 
 
 def smic(
@@ -127,7 +127,7 @@ def motion(
     domains: Literal["training", "held_out"] = "training",
     workers: int = cores(),
 ) -> None:
-    """Draw motion: onset-to-apex maps of drawn faces with action units and class.
+    """Draw motion: onset-to-apex maps of synthetic faces with action units and class.
 
     Args:
         out: folder of motion.npz.
@@ -137,13 +137,13 @@ def motion(
         workers: processes that draw; the maps do not depend on it.
     """
     from synthetic.motion.domains import HELD_OUT, TRAINING
-    from synthetic.motion.pairs import draw_motion, write_motion
+    from synthetic.motion.pairs import make_motion, write_motion
 
     started = time.monotonic()
     chosen = TRAINING if domains == "training" else HELD_OUT
-    drawn = draw_motion(samples, seed, chosen, workers=workers)
+    pairs = make_motion(samples, seed, chosen, workers=workers)
     rate = samples / (time.monotonic() - started)
-    path = write_motion(out, drawn, seed)
+    path = write_motion(out, pairs, seed)
     names = ", ".join(domain.name for domain in chosen)
     print(f"wrote {path}: {samples} pairs ({rate:.0f} a second) of the domains {names}")
 

@@ -34,7 +34,7 @@ def cam(
     Args:
         experiment: a run with --save-weights; each clip is seen by the fold that held it out.
         result: folder that holds the experiments' folders.
-        weights: one network's file instead (default: the one that learned from drawn motion).
+        weights: one network's file instead (default: the one that learned from synthetic motion).
         clip: and the clip that it looks at: a folder of frames, a video, an image.
         onset: number of the clip's onset frame (default: the first that shows the face).
         apex: number of the clip's apex frame (default: it is looked for).

@@ -60,12 +60,12 @@ def open_demo(root: Path, seed: int, workers: int) -> tuple[pd.DataFrame, ClipFo
     """A demo set, drawn if it is not there: its true onsets, apexes and offsets; its frames."""
     if not (root / "truth.csv").is_file():
         from synthetic.demo.corpora import (
-            draw_demo,  # torch and the head, which no worker here needs
+            make_demo,  # torch and the head, which no worker here needs
         )
         from synthetic.demo.plan import Size
 
         sizes = {data: Size(subjects=6, clips=36) for data in ("smic", "casme2", "samm")}
-        draw_demo(root, seed, workers, sizes)
+        make_demo(root, seed, workers, sizes)
     truth = pd.read_csv(root / "truth.csv", dtype={"subject": str})
     return truth.assign(data_sub=truth["data"] + "_" + truth["subject"]), ClipFolders(root)
 

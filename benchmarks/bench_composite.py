@@ -1,4 +1,4 @@
-"""The whole composite on this machine: 442 drawn clips of 68 subjects, from frames to 68 records.
+"""The whole composite on this machine: 442 synthetic clips, from frames to 68 records.
 
     python -m benchmarks.bench_composite --out FOLDER [--epochs 15] [--precision bf16]
 
@@ -17,12 +17,12 @@ import tyro
 
 from data.disk.frames import ClipFolders
 from data.index import build_index, index_path, write_index
-from synthetic.demo.corpora import draw_clips
+from synthetic.demo.corpora import render_clips
 from synthetic.demo.plan import Clip, Size, plan
 
 from .bench_folds import DEMO, run_timed
 
-# negative, positive, surprise and subjects of the real composite (spec: datasets.md).
+# negative, positive, surprise and subjects of the real composite.
 COUNTS = {"smic": (70, 51, 43), "casme2": (88, 32, 25), "samm": (92, 26, 15)}
 SUBJECTS = {"smic": 16, "casme2": 24, "samm": 28}
 ENOUGH = 15  # clips a subject to choose from
@@ -43,7 +43,7 @@ def main(
         workers: that draw, and that train folds.
     """
     clips = composite_clips()
-    draw_clips(out, 0, clips, workers)
+    render_clips(out, 0, clips, workers)
     index, four_frames, skipped = build_index(pd.DataFrame(map(_row, clips)), ClipFolders(out))
     assert not skipped
     path = index_path(out, "composite")

@@ -31,7 +31,7 @@ from synthetic.demo.plan import (
     sample_person,
     sample_setting,
 )
-from synthetic.demo.render import draw
+from synthetic.demo.render import render
 
 # Constants of data/faces.py are chosen on the one, figures are reported on the other.
 Split = Literal["choice", "report"]
@@ -60,7 +60,7 @@ def main(split: Split = "report", clips: int = 8, without: int = 500) -> None:
 
     Args:
         split: report, or choice: what the thresholds were chosen on.
-        clips: frames of each wearer of the drawn SMIC and CASME II.
+        clips: frames of each wearer of the synthetic SMIC and CASME II.
         without: pictures without a face.
     """
     torch.set_num_threads(1)
@@ -70,7 +70,7 @@ def main(split: Split = "report", clips: int = 8, without: int = 500) -> None:
     plain = sum(bool(finder.boxes(crop.image)) for crop in crops)
     found = [_largest(find_faces(crop.image, finder)) for crop in crops]
     ways = Counter(face.found_by if face else "not found" for face in found)
-    print(f"{len(crops)} tight crops of drawn wearers of glasses ({split}): {dict(ways)}")
+    print(f"{len(crops)} tight crops of synthetic wearers of glasses ({split}): {dict(ways)}")
     print(f"  the detector by itself: {plain}")
     landmarks, fits = [], []
     for crop, face in zip(crops, found):
@@ -122,7 +122,7 @@ def draw_crops(seed: int, clips: int, finder: DlibFinder) -> Iterator[Crop]:
         turn = rng.normal(0, [[0.05, 0.07, 0.025]]).astype(np.float32)
         noise = rng.uniform(0.8, 2.6) * rng.standard_normal((280, 240, 3))
         worn, bare = (
-            (255 * draw(build_figure(person, glasses), setting, actions, turn)[0] + noise + 0.5)
+            (255 * render(build_figure(person, glasses), setting, actions, turn)[0] + noise + 0.5)
             .clip(0, 255)
             .astype(np.uint8)
             for glasses in (True, False)

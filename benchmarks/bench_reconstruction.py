@@ -21,7 +21,7 @@ from deca.anny.backend import EYES, AnnyBackend
 from deca.frame import read_face
 from deca.geometry import vertex_normals
 from deca.reconstruction import Face, Reconstruction
-from deca.render_views import SIZE, draw_views
+from deca.render_views import SIZE, render_views
 from synthetic.demo.plan import bare_frame
 
 # A group of the demo set's truth -> the facial actions, by the start of their names, it is read by.
@@ -75,7 +75,7 @@ def main(demo: Path, clips: int = 0, threads: int = 2) -> None:
 
     start = time.perf_counter()
     for head in backend.reconstruct(faces[:32]):
-        draw_views(head)
+        render_views(head)
     seconds = time.perf_counter() - start
     count = min(32, len(faces))
     print(f"speed: {count / seconds:.2f} frames a second with 13 views ({threads} threads)")
@@ -138,7 +138,7 @@ def expression_change(
     landmarks = (points + 1) * SIZE / 2 - 0.5
     acting = cells_mask((SIZE, SIZE), landmarks, CELLS[group])
     face = hull_mask((SIZE, SIZE), landmarks)
-    views = [draw_views(head, (0,))[0, :, :, 0].astype(float) for head in (apex, onset)]
+    views = [render_views(head, (0,))[0, :, :, 0].astype(float) for head in (apex, onset)]
     off = np.abs(views[0] - views[1])
     return float(off[acting].mean()), float(off[face & ~acting].mean())
 
@@ -216,7 +216,7 @@ def _glasses(demo, rows, faces, backend, finder) -> None:
             backend.reconstruct([replace(face, **subject) for face in group])
             for group in (worn, bare)
         ]
-        views = ([draw_views(head).astype(float) for head in heads] for heads in zip(*pairs))
+        views = ([render_views(head).astype(float) for head in heads] for heads in zip(*pairs))
         differences = [np.abs(one - other).mean() / 255 for one, other in views]
         mean, worst = np.mean(differences), np.max(differences)
         print(f"glasses, {how}: views differ by {mean:.2%}, worst {worst:.2%} ({len(worn)} frames)")

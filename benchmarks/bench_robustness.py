@@ -18,8 +18,8 @@ from data.disk.frames import read_image
 from data.faces import load_face_finder
 from data.motion.flow import Flow, clip_motion
 from loso.metrics import bootstrap, scores
-from loso.motion import drawn_facts, load_drawn, predict_maps
-from synthetic.demo.corpora import draw_demo
+from loso.motion import load_synthetic, predict_maps, synthetic_facts
+from synthetic.demo.corpora import make_demo
 from synthetic.demo.plan import CORPORA
 
 Pair = tuple[np.ndarray, np.ndarray]  # onset, apex: (H, W, 3) uint8
@@ -32,7 +32,7 @@ def main(
     out: Path = Path("docs/robustness.md"),
     seed: int = 0,
 ) -> None:
-    """Score the drawn weights on the demo set under each condition and write the table.
+    """Score the synthetic weights on the demo set under each condition and write the table.
 
     Args:
         demo: the demo set; drawn if it is not there.
@@ -41,11 +41,11 @@ def main(
     """
     cv2.setNumThreads(1)
     if not (demo / "truth.csv").is_file():
-        draw_demo(demo, seed=seed)
+        make_demo(demo, seed=seed)
     clips = pd.read_csv(demo / "truth.csv", dtype={"subject": str})
     clips = clips[clips["label"] >= 0].reset_index(drop=True)
     faces = load_face_finder("dlib")
-    nets = {name: load_drawn(name) for name in MODELS}
+    nets = {name: load_synthetic(name) for name in MODELS}
     rows = []
     for group, name, choose, worsen in track(conditions(), "conditions"):
         rng = np.random.default_rng([seed, len(rows)])
@@ -203,15 +203,15 @@ def write_table(out: Path, rows: list[tuple], clips: pd.DataFrame, demo: Path, s
     counts = clips.groupby("data").size()
     lines = [
         "# How robust the motion stream is", "",
-        f"Zero-shot UF1 (95% interval over subjects) of the drawn weights on the demo set: "
-        f"{len(clips)} clips of {clips.groupby('data')['subject'].nunique().sum()} drawn people "
+        f"Zero-shot UF1 (95% interval over subjects) of the synthetic weights on the demo set: "
+        f"{len(clips)} clips of {clips.groupby('data')['subject'].nunique().sum()} people "
         f"({', '.join(f'{name} {count}' for name, count in counts.items())}), rendered frames, "
         "flow by DIS, landmarks by dlib. No real face. The demo set is easy where nothing is "
         "made worse: read the differences.", "",
-        f"    python benchmarks/bench_robustness.py --demo {demo} --seed {seed}", "",
-        f"Weights: `{drawn_facts()['command']}`. `without map`: clips for which no map could be "
-        "made (onset and apex the same frame, no face); they count with the class that an empty "
-        "map is given.", "",
+        f"    python -m benchmarks.bench_robustness --demo {demo} --seed {seed}", "",
+        f"Weights: `{synthetic_facts()['command']}`. `without map`: clips for which no map "
+        "could be made (onset and apex the same frame, no face); they count with the class that an "
+        "empty map is given.", "",
         f"| | | {' | '.join(MODELS)} | without map |",
         f"| --- | --- | {' | '.join('---' for _ in MODELS)} | --- |",
     ]  # fmt: skip

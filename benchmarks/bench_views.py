@@ -19,7 +19,7 @@ from deca.flame.model import rotation_matrices
 from deca.geometry import vertex_normals
 from deca.rasterizer import rasterize_embree, rasterize_pytorch3d
 from deca.reconstruction import Framing, Reconstruction, Topology
-from deca.render_views import SIZE, YAWS, draw_views
+from deca.render_views import SIZE, YAWS, render_views
 
 
 def mean_head() -> Reconstruction:
@@ -76,8 +76,8 @@ def main(runs: int = 10, threads: int = 2) -> None:
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} threads"
     )
     print(f"{len(head.frontal)} vertices, {len(faces)} faces, {len(YAWS)} views of {SIZE} px")
-    print(f"views, Embree            {seconds(lambda: draw_views(head), runs)}")
-    print(f"views, textured          {seconds(lambda: draw_views(head, textured=True), runs)}")
+    print(f"views, Embree            {seconds(lambda: render_views(head), runs)}")
+    print(f"views, textured          {seconds(lambda: render_views(head, textured=True), runs)}")
 
     flip = torch.tensor([1.0, -1, -1])
     points = (head.frontal - head.framing.centre) * head.framing.scale * flip

@@ -19,7 +19,7 @@ from data.index import clip_frames
 from data.landmarks import choose_finder
 from data.pictures import load_pictures
 from data.sampling import sample_epoch
-from data.transforms import draw, stored_size
+from data.transforms import sample_augmentation, stored_size
 from data.view_pictures import view_rows
 from data.views import view_folder, view_names
 from deca.anny.backend import AnnyBackend
@@ -49,7 +49,7 @@ class Line:
     images: int
     ours: Callable[[], object]
     plain: Callable[[], object]
-    target: float | None = None  # what plain / ours should be (issue 8)
+    target: float | None = None  # what plain / ours should be
     half: bool = False  # ours computes in bf16
     moved: int = 0  # bytes that the work must at least read and write
     once: str = ""  # what ours did before, once for all folds and epochs
@@ -209,7 +209,9 @@ def data_path(name: str, settings: Settings, clips: int, target: float) -> Line:
     def ours() -> None:
         for part in pairs.split(settings.batch_size):
             clips = torch.from_numpy(work.fold.train)[part[:, 0]]
-            images.train(clips, part[:, 1], draw(len(part), settings.augment, generator))
+            images.train(
+                clips, part[:, 1], sample_augmentation(len(part), settings.augment, generator)
+            )
 
     def plainly() -> None:
         for _ in plain.batches(train, settings.batch_size):

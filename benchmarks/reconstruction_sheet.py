@@ -22,7 +22,7 @@ from data.views import SIZE, YAWS, BackendName
 from deca.frame import load_backend, read_face
 from deca.panel import CAPTION, caption, panel, side_by_side
 from deca.reconstruction import Face, Reconstruction
-from deca.render_views import draw_views
+from deca.render_views import render_views
 
 # Clips of the demo set: a smile behind glasses, lowered brows, lowered lip corners.
 CLIPS = {"smic": ("smile", 1), "casme2": ("brows_down", 0), "samm": ("lip_corners_down", 0)}
@@ -85,7 +85,7 @@ def _row(name: str, face: Face, head: Reconstruction) -> np.ndarray:
     left = side_by_side({name if text == "input" else text: im for text, im in shown.items()})
     half = SIZE // 2
     views = [
-        cv2.resize(view, (half, half), interpolation=cv2.INTER_AREA) for view in draw_views(head)
+        cv2.resize(view, (half, half), interpolation=cv2.INTER_AREA) for view in render_views(head)
     ]
     views.append(np.zeros_like(views[0]))
     lines = [np.hstack(views[:7]), np.hstack(views[7:])]

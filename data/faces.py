@@ -28,7 +28,7 @@ FOUND_BY: tuple[FoundBy, ...] = ("detector", "enhanced", "whole image", "followe
 
 VERSION = 1  # of what is found: another one is another cache entry
 LARGEST = 1280  # pixels: greater pictures are reduced for looking
-# Chosen on drawn crops and on pictures without faces (benchmarks/bench_faces.py, --split choice).
+# Chosen with benchmarks/bench_faces.py --split choice: synthetic crops, pictures without faces.
 FACE_LIKE = 0.6  # strangeness below which nothing else is tried
 GAIN = 0.1  # of strangeness: what lines that are filled in must be worth
 STRANGEST = {"detector": 2.6, "enhanced": 1.6, "whole image": 1.0, "followed": 2.2}

@@ -75,7 +75,7 @@ class DlibFinder:
 
     name: FinderName = "dlib"
     # Of the detector's square around the landmarks: how far its centre lies above theirs, and
-    # its side, in root-mean-square distances from their centre. Measured on drawn faces.
+    # its side, in root-mean-square distances from their centre. Measured on synthetic faces.
     ABOVE, SIDE = 0.09, 2.78
 
     def __init__(self) -> None:

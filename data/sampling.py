@@ -1,4 +1,4 @@
-"""Balanced sampling of a fold's training images (spec: networks.md)."""
+"""Balanced sampling of a fold's training images."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""Augmentation of whole batches on the device, each image with its own random draw.
+"""Augmentation of whole batches on the device, each image with its own random sample.
 
-torchvision's v2 transforms make one draw for a batch; what is here takes one draw an image and
+torchvision's v2 transforms sample once for a batch; what is here samples for each image and
 agrees with torchvision.transforms.v2.functional for each of them (tests/test_transforms.py).
 """
 
@@ -19,7 +19,7 @@ CROP_MARGIN = (234 / 224, 240 / 224)  # of CapsuleNet: 234 x 240, then a 224 cro
 
 
 @dataclass(frozen=True)
-class Draw:
+class Augmentation:
     """Random numbers for B images, on the CPU, so that they are the same for every device."""
 
     flip: Tensor  # bool (B,)
@@ -28,15 +28,15 @@ class Draw:
     colour: Tensor  # (B, 4) brightness, contrast, saturation factors; hue shift in turns
     order: list[int]  # of the four colour operations
 
-    def repeat(self, times: int) -> "Draw":
-        """The same draw for `times` pictures in a row of each image."""
+    def repeat(self, times: int) -> "Augmentation":
+        """The same sample for `times` pictures in a row of each image."""
         parts = (self.flip, self.angle, self.shift, self.colour)
-        return Draw(*(part.repeat_interleave(times, 0) for part in parts), self.order)
+        return Augmentation(*(part.repeat_interleave(times, 0) for part in parts), self.order)
 
-    def part(self, i: int) -> "Draw":
-        """The draw of image i alone."""
+    def part(self, i: int) -> "Augmentation":
+        """The sample of image i alone."""
         parts = (self.flip, self.angle, self.shift, self.colour)
-        return Draw(*(part[i : i + 1] for part in parts), self.order)
+        return Augmentation(*(part[i : i + 1] for part in parts), self.order)
 
     @property
     def turns(self) -> bool:
@@ -49,21 +49,21 @@ class Draw:
         return bool((self.colour != torch.tensor(SAME_COLOUR)).any())
 
 
-def draw(size: int, augment: str, generator: torch.Generator) -> Draw:
-    """One draw for each of `size` images.
+def sample_augmentation(size: int, kind: str, generator: torch.Generator) -> Augmentation:
+    """One sample for each of `size` images.
 
     none: as they are. flip: horizontal flip. full: flip, rotation within 8 degrees, colour
     jitter 0.2. crop: full, and a random crop out of an image with a margin (CROP_MARGIN).
     """
     uniform = torch.rand((size, 8), generator=generator)
     order = torch.randperm(4, generator=generator).tolist()
-    full = augment in ("full", "crop")
+    full = kind in ("full", "crop")
     signed = 2 * uniform - 1
     colour = torch.tensor(SAME_COLOUR) + JITTER * signed[:, 4:] * full
-    return Draw(
-        flip=(uniform[:, 0] < 0.5) & (augment != "none"),
+    return Augmentation(
+        flip=(uniform[:, 0] < 0.5) & (kind != "none"),
         angle=DEGREES * signed[:, 1] * full,
-        shift=signed[:, 2:4] * (augment == "crop"),
+        shift=signed[:, 2:4] * (kind == "crop"),
         colour=colour,
         order=order,
     )
@@ -89,17 +89,17 @@ def centre_crop(pictures: Tensor, size: int) -> Tensor:
 
 def augment(
     pictures: Tensor,
-    draw: Draw,
+    sample: Augmentation,
     size: int,
     layout: torch.memory_format = torch.contiguous_format,
     views: bool = False,
 ) -> Tensor:
     """Stored uint8 RGB (B, 3, H, W), or grey views (B, V, H, W) -> floats (B, …, size, size)."""
     geometry = apply_geometry_to_views if views else apply_geometry
-    if not draw.turns and not draw.jitters:  # flips and the layout are cheaper on bytes
-        return to_float(geometry(pictures, draw, size).contiguous(memory_format=layout))
+    if not sample.turns and not sample.jitters:  # flips and the layout are cheaper on bytes
+        return to_float(geometry(pictures, sample, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
-        return _moved(to_float(pictures), draw, size, views)
+        return _moved(to_float(pictures), sample, size, views)
     # Image by image, each step finds the image in the processor's cache; for work as short as
     # that, a second thread costs more than it does.
     out = torch.empty((*pictures.shape[:2], size, size), memory_format=layout)
@@ -107,36 +107,36 @@ def augment(
     torch.set_num_threads(1)
     try:
         for i in range(len(pictures)):
-            out[i] = _moved(to_float(pictures[i : i + 1]), draw.part(i), size, views)[0]
+            out[i] = _moved(to_float(pictures[i : i + 1]), sample.part(i), size, views)[0]
     finally:
         torch.set_num_threads(threads)
     return out
 
 
-def _moved(images: Tensor, draw: Draw, size: int, views: bool) -> Tensor:
+def _moved(images: Tensor, sample: Augmentation, size: int, views: bool) -> Tensor:
     if not views:
-        return _jitter_(apply_geometry(images, draw, size), draw)
-    images = apply_geometry_to_views(images, draw, size)
-    _jitter_(images.flatten(0, 1)[:, None], draw.repeat(images.shape[1]))
+        return _jitter_(apply_geometry(images, sample, size), sample)
+    images = apply_geometry_to_views(images, sample, size)
+    _jitter_(images.flatten(0, 1)[:, None], sample.repeat(images.shape[1]))
     return images
 
 
-def apply_geometry(images: Tensor, draw: Draw, size: int) -> Tensor:
+def apply_geometry(images: Tensor, sample: Augmentation, size: int) -> Tensor:
     """Rotate, flip and crop float images (B, C, H, W) to (B, C, size, size), bilinear, once.
 
     What comes from outside the image is black. Where nothing turns or shifts, of any dtype.
     """
     height, width = images.shape[-2:]
-    if not draw.turns:
-        return _flip(centre_crop(images, size), draw, (-1,))
+    if not sample.turns:
+        return _flip(centre_crop(images, size), sample, (-1,))
     # Output pixel p, seen from the centre -> input pixel R F (p + shift), F the flip.
     margin = torch.tensor([(width - size) / 2, (height - size) / 2])
-    radians = torch.deg2rad(draw.angle)
+    radians = torch.deg2rad(sample.angle)
     cos, sin = radians.cos(), radians.sin()
-    mirror = 1.0 - 2.0 * draw.flip
+    mirror = 1.0 - 2.0 * sample.flip
     rotation = torch.stack([cos * mirror, -sin, sin * mirror, cos], -1).view(-1, 2, 2)
     scale = torch.tensor([2 / width, 2 / height]).view(1, 2, 1)
-    shift = (margin * draw.shift).unsqueeze(-1)
+    shift = (margin * sample.shift).unsqueeze(-1)
     theta = (
         scale * rotation @ torch.cat([torch.eye(2).expand(len(shift), 2, 2) * size / 2, shift], -1)
     )
@@ -158,30 +158,30 @@ def take(pictures: Tensor, rows: Tensor) -> Tensor:
     return pictures.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
 
 
-def _flip(images: Tensor, draw: Draw, dims: tuple[int, ...]) -> Tensor:
+def _flip(images: Tensor, sample: Augmentation, dims: tuple[int, ...]) -> Tensor:
     """Flip the images (B, C, H, W) that are drawn, along `dims`."""
-    rows = draw.flip.nonzero()[:, 0].to(images.device)
+    rows = sample.flip.nonzero()[:, 0].to(images.device)
     flipped = take(images, rows).flip(dims)
     return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)
 
 
-def apply_geometry_to_views(views: Tensor, draw: Draw, size: int) -> Tensor:
+def apply_geometry_to_views(views: Tensor, sample: Augmentation, size: int) -> Tensor:
     """apply_geometry for views (B, V, H, W) in order of the yaw: a flip reverses that order."""
-    return _flip(apply_geometry(views, draw, size), draw, (1,))
+    return _flip(apply_geometry(views, sample, size), sample, (1,))
 
 
-def apply_colour(images: Tensor, draw: Draw) -> Tensor:
+def apply_colour(images: Tensor, sample: Augmentation) -> Tensor:
     """Jitter brightness, contrast, saturation and hue of images (B, 3, H, W) RGB in [0, 1].
 
     Grey images (B, 1, H, W) have no saturation and no hue.
     """
-    return _jitter_(images.clone(), draw)
+    return _jitter_(images.clone(), sample)
 
 
-def _jitter_(images: Tensor, draw: Draw) -> Tensor:
-    factors = draw.colour.to(images).view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
+def _jitter_(images: Tensor, sample: Augmentation) -> Tensor:
+    factors = sample.colour.to(images).view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
     operations = (_brightness_, _contrast_, _saturation_, _hue_)
-    order = draw.order if images.shape[1] == 3 else [which for which in draw.order if which < 2]
+    order = sample.order if images.shape[1] == 3 else [which for which in sample.order if which < 2]
     for which in order:
         operations[which](images, factors[which])
     return images

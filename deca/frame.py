@@ -23,7 +23,7 @@ from .crop import SIZE
 from .mesh import save_mesh
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import draw_frontal, draw_views
+from .render_views import render_frontal, render_views
 
 LARGEST = 2048  # pixels: greater images are reduced before anything else
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
@@ -152,9 +152,9 @@ def write_head(
 def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: set[str]) -> None:
     pictures = {}
     if not names.isdisjoint(view_names()):
-        pictures |= dict(zip(view_names(), draw_views(head), strict=True))
+        pictures |= dict(zip(view_names(), render_views(head), strict=True))
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
-        pictures["frontal.jpg"], pictures["textured.jpg"] = draw_frontal(head, SHOWN)
+        pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     for name in names & pictures.keys():

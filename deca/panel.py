@@ -10,7 +10,7 @@ from data.views import SIZE
 
 from .crop import face_square
 from .reconstruction import Face, Reconstruction
-from .render_views import draw_frontal, draw_in_image
+from .render_views import render_frontal, render_in_image
 
 CAPTION = 22  # pixels
 
@@ -40,10 +40,10 @@ def panel(head: Reconstruction, face: Face) -> dict[str, np.ndarray]:
     """
     square = face_square(face.landmarks)
     seen = cv2.warpAffine(face.image, square.to_crop(SIZE), (SIZE, SIZE), flags=cv2.INTER_AREA)
-    frontal, textured = draw_frontal(head)
+    frontal, textured = render_frontal(head)
     return {
         "input": seen,
-        "reconstruction": draw_in_image(head, square),
+        "reconstruction": render_in_image(head, square),
         "frontal": frontal,
         "its colours": textured,
     }

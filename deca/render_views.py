@@ -21,7 +21,7 @@ from .shading import FACING, GREY, lamp_shading
 
 
 @torch.no_grad()
-def draw_views(
+def render_views(
     head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
     """The head from each yaw, uint8 (len(yaws), size, size, 3) RGB on black.
@@ -34,7 +34,7 @@ def draw_views(
 
 
 @torch.no_grad()
-def draw_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
+def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """The view at yaw 0, grey and textured, each uint8 (size, size, 3)."""
     ((seen, turn),) = _look(head, (0,), size)
     grey, textured = (_draw(head, seen, turn, with_texture) for with_texture in (False, True))
@@ -55,7 +55,7 @@ def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fr
 
 
 @torch.no_grad()
-def draw_in_image(
+def render_in_image(
     head: Reconstruction, square: Square, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
     """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black."""

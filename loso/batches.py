@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from common.errors import warn
 from data.pictures import ClipPictures
 from data.transforms import (
-    Draw,
+    Augmentation,
     augment,
     centre_crop,
-    draw,
+    sample_augmentation,
     take,
     to_float,
 )
@@ -43,20 +43,20 @@ class Images:
         self.settings = settings
         self.device = device
 
-    def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
+    def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
         """Augmented samples: frames (B, 3, S, S), views (B, 13 or 3 + 13, S, S), as streams read.
 
-        All streams of a sample get the same draw.
+        All streams of a sample get the same augmentation.
         """
         size, layout = self.settings.image_size, memory_layout(self.device)
         frames, views = self._stored(clips, slots)
         if frames is not None:
-            frames = augment(frames, made, size, layout)
+            frames = augment(frames, sample, size, layout)
         if views is not None:
-            views = augment(views, made, size, layout, views=True)
+            views = augment(views, sample, size, layout, views=True)
         motion = self._motion(clips)
-        if motion is not None and made.flip.any():
-            flipped = made.flip.to(motion.device).view(-1, 1, 1, 1)
+        if motion is not None and sample.flip.any():
+            flipped = sample.flip.to(motion.device).view(-1, 1, 1, 1)
             motion = torch.where(flipped, flip_motion(motion), motion)
         return self._arrange(frames, views, motion)
 
@@ -129,7 +129,7 @@ class Features:
     """Batches for the head of a network whose trunks are frozen: computed once for all folds."""
 
     def __init__(self, images: Images, network: nn.Module) -> None:
-        """Run the frozen trunks over every picture, as it is and flipped where flips are drawn."""
+        """Run the frozen trunks over every picture, and over its mirror image where flips are."""
         self.device = images.device
         network = network.to(images.device).eval()
         streams = [*network.trunks, *[nn.Identity()] * (images.motion is not None)]
@@ -141,7 +141,7 @@ class Features:
 
     @staticmethod
     def fit(pictures: ClipPictures, network: nn.Module, settings: Settings) -> bool:
-        """Whether the features can be computed once (no other draw than flips) and kept.
+        """Whether the features can be computed once (nothing sampled but flips) and kept.
 
         A warning where they can, but would take more than CACHE_LIMIT.
         """
@@ -157,9 +157,9 @@ class Features:
             )
         return needed <= CACHE_LIMIT
 
-    def train(self, clips: Tensor, slots: Tensor, made: Draw) -> Batch:
-        """Feature maps (B, C, h, w) of samples, flipped as drawn."""
-        return self._kept(made.flip.long(), clips, slots)
+    def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
+        """Feature maps (B, C, h, w) of samples, flipped as sampled."""
+        return self._kept(sample.flip.long(), clips, slots)
 
     def test(self, clips: Tensor) -> Batch:
         """Feature maps (B, C, h, w) of apex frames as they are."""
@@ -185,13 +185,13 @@ def _features(images: Images, stream: int, rows: Tensor, read: nn.Module) -> tup
     kept_at = torch.full_like(rows, -1)
     kept_at[clips, slots] = which
     sample = torch.empty_like(pictures).index_copy_(0, which, torch.arange(len(which)))
-    plain = draw(1, "none", torch.Generator())
+    plain = sample_augmentation(1, "none", torch.Generator())
     kept = []
     for flip in (False, True) if images.settings.augment == "flip" else (False,):
         parts = []
         for part in sample.split(images.settings.batch_size):
-            made = plain.repeat(len(part))
-            made.flip.fill_(flip)
-            parts.append(read(images.train(clips[part], slots[part], made)[stream]))
+            sample = plain.repeat(len(part))
+            sample.flip.fill_(flip)
+            parts.append(read(images.train(clips[part], slots[part], sample)[stream]))
         kept.append(torch.cat(parts))
     return torch.stack(kept), kept_at

@@ -152,7 +152,7 @@ def one_spelling(data_sub: str) -> str:
 def seen_before(settings: Settings) -> frozenset[str]:
     """Whom the network that --weights names, or one that it started from, was trained on.
 
-    Nobody for the weights that are given out (imagenet, package, drawn), and as far as is known
+    Nobody for the weights that are given out (imagenet, package, synthetic), and as far as is known
     for files of other projects. UserError for a file of the earlier format whose own first weights
     are gone.
     """

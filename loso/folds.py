@@ -62,7 +62,7 @@ def choose_folds(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
 
 
 def wears_glasses(data: Iterable[str], subjects: Iterable[str]) -> np.ndarray:
-    """Whether each subject wears glasses, bool (N,) (spec: datasets.md)."""
+    """Whether each subject wears glasses, bool (N,)."""
     return np.array([CORPORA[d].wears_glasses(s) for d, s in zip(data, subjects)])
 
 

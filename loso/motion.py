@@ -1,4 +1,4 @@
-"""Motion in the protocol: drawn weights, predictions, a fold adapted or not at all."""
+"""Motion in the protocol: synthetic weights, predictions, a fold adapted or not at all."""
 
 import copy
 import json
@@ -24,12 +24,14 @@ from .settings import Settings
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-DRAWN_WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "motion_drawn.safetensors"
+SYNTHETIC_WEIGHTS = (
+    Path(__file__).parent.parent / "models" / "weights" / "motion_synthetic.safetensors"
+)
 MAKES_THEM = "python -m tools.pretrain_motion makes it"
 STRENGTH = 1e-3  # C of a fold's logistic regression
 
 
-def load_drawn(kind: MotionKind = "linear", path: Path = DRAWN_WEIGHTS) -> MotionNet:
+def load_synthetic(kind: MotionKind = "linear", path: Path = SYNTHETIC_WEIGHTS) -> MotionNet:
     """A motion network with the weights of tools.pretrain_motion, in evaluation mode.
 
     UserError if the file is missing, no safetensors, or of other networks.
@@ -56,9 +58,9 @@ def read_start(settings: Settings) -> StateDict | None:
     """The weights that --weights names for a motion network; None for random ones."""
     if settings.first_weights == "none":
         return None
-    if settings.first_weights != "drawn":
+    if settings.first_weights != "synthetic":
         return read_state_dict(Path(settings.first_weights))
-    state = load_drawn(settings.motion_net).state_dict()
+    state = load_synthetic(settings.motion_net).state_dict()
     if settings.classes != 3:
         state = {n: t for n, t in state.items() if not n.startswith("classes.")}
     return state
@@ -90,7 +92,7 @@ def build_start(settings: Settings, state: StateDict | None) -> MotionNet:
     return net.eval()
 
 
-def drawn_facts(path: Path = DRAWN_WEIGHTS) -> dict:
+def synthetic_facts(path: Path = SYNTHETIC_WEIGHTS) -> dict:
     """What the weights say about themselves: command, seed, samples, domains, held_out_uf1, …"""
     with safe_open(path, "pt") as file:
         return json.loads(file.metadata()["made by"])

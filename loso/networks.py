@@ -18,7 +18,7 @@ from models.motion import MotionStream
 from models.trunks import build_trunk, repeat_filters
 
 from .checkpoints import read_state_dict
-from .motion import load_drawn
+from .motion import load_synthetic
 from .settings import Settings
 
 
@@ -48,7 +48,7 @@ def _capsule_network(settings: Settings) -> nn.Module:
     else:
         trunks = [build_trunk(name, settings.views if settings.reads_views else 1)]
     if settings.reads_motion:
-        motion = MotionStream(load_drawn("lean").body, frozen=settings.adapt == "head")
+        motion = MotionStream(load_synthetic("lean").body, frozen=settings.adapt == "head")
         return DSNCA(trunks, size, classes, settings.fusion, motion)
     if len(trunks) == 1:
         return MECapsuleNet(trunks[0], size, classes)

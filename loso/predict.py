@@ -18,10 +18,10 @@ from data.views import MakeViews
 from models.motion import UNITS, MotionNet, build_motion
 
 from .checkpoints import SHAPING, SavedNetwork, read_network
-from .motion import DRAWN_WEIGHTS, load_drawn
+from .motion import SYNTHETIC_WEIGHTS, load_synthetic
 from .settings import Settings, first_difference, flag
 
-NETWORKS_OF_DRAWN = Settings(streams="motion", weights="drawn")
+SYNTHETIC = Settings(streams="motion", weights="synthetic")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Prediction:
 
 
 def load_classifier(weights: Path | None) -> Classifier:
-    """A file of --save-weights, a folder of them (all folds of one experiment), or the drawn ones.
+    """A file of --save-weights, a folder of them (all folds of one experiment), or synthetic ones.
 
     UserError for a file of another kind, or for networks of different settings in one folder.
     """
-    if weights is None or weights.resolve() == DRAWN_WEIGHTS.resolve():
-        return Classifier([load_drawn(NETWORKS_OF_DRAWN.motion_net)], NETWORKS_OF_DRAWN)
+    if weights is None or weights.resolve() == SYNTHETIC_WEIGHTS.resolve():
+        return Classifier([load_synthetic(SYNTHETIC.motion_net)], SYNTHETIC)
     files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else [weights]
     if not files:
         raise UserError(f"--weights {weights}: no .safetensors in this folder")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 # Values of --weights that name no file.
-GIVEN_OUT = ("imagenet", "package", "drawn", "none")
+GIVEN_OUT = ("imagenet", "package", "synthetic", "none")
 # Settings that change no record: where files lie and how a run is started. Two runs of one
 # experiment may differ in them.
 FREE = frozenset({
@@ -72,7 +72,8 @@ class Settings:
     weights: str = "auto"
     """The trunk's first weights: imagenet (torchvision's, fetched once), package
     (EfficientNet-Lite0's, offline), none, or a file (.safetensors or .pth). Of motion alone:
-    drawn (learned from drawn faces), none, or a file. auto: imagenet, drawn for motion alone."""
+    synthetic (learned from synthetic faces), none, or a file. auto: imagenet, synthetic for
+    motion alone."""
     freeze: Literal["none", "early", "trunk"] = "none"
     """Part of the trunk that is not trained: nothing, its first layers, all of it."""
     softmax_twice: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -153,8 +154,8 @@ class Settings:
 
     def _check_motion(self) -> None:
         if self.streams != "motion":
-            if self.first_weights == "drawn":
-                raise UserError("--weights drawn goes with --streams motion; a further motion "
+            if self.first_weights == "synthetic":
+                raise UserError("--weights synthetic goes with --streams motion; a further motion "
                                 "stream always starts from them")  # fmt: skip
             if self.adapt == "none":
                 raise UserError("--adapt none goes with --streams motion: capsules must learn")
@@ -162,26 +163,30 @@ class Settings:
         if self.precision == "bf16":
             raise UserError("--precision bf16: networks of --streams motion compute in float32")
         if self.first_weights in ("imagenet", "package"):
-            raise UserError(f"--streams motion has no trunk for --weights {self.weights}: drawn")
+            raise UserError(
+                f"--streams motion has no trunk for --weights {self.weights}: synthetic"
+            )
         if self.adapt == "head" and self.motion_net == "linear":
             raise UserError("--adapt head: linear has no features of its own, so that would be "
                             "--weights none; take --motion-net lean")  # fmt: skip
         if self.first_weights == "none" and self.adapt != "all":
-            raise UserError(f"--adapt {self.adapt} needs pretrained weights: --weights drawn")
-        if self.first_weights == "drawn" and self.motion_size != MOTION_SIZE:
+            raise UserError(f"--adapt {self.adapt} needs pretrained weights: --weights synthetic")
+        if self.first_weights == "synthetic" and self.motion_size != MOTION_SIZE:
             raise UserError(
-                f"--motion-size {self.motion_size}: the drawn weights read {MOTION_SIZE} px; "
+                f"--motion-size {self.motion_size}: the synthetic weights read {MOTION_SIZE} px; "
                 "--weights none learns at other sizes"
             )
-        if self.first_weights == "drawn" and self.adapt == "none" and self.classes != 3:
-            raise UserError("--adapt none with --classes 5: the drawn weights know three classes")
+        if self.first_weights == "synthetic" and self.adapt == "none" and self.classes != 3:
+            raise UserError(
+                "--adapt none with --classes 5: the synthetic weights know three classes"
+            )
 
     @property
     def first_weights(self) -> str:
         """--weights, with auto resolved."""
         if self.weights != "auto":
-            return self.weights
-        return "drawn" if self.streams == "motion" else "imagenet"
+            return modern(self.weights)
+        return "synthetic" if self.streams == "motion" else "imagenet"
 
     @property
     def learning_rate(self) -> float:
@@ -262,6 +267,11 @@ class Settings:
 def flag(name: str) -> str:
     """A setting as it is written on the command line."""
     return f"--{name.replace('_', '-')}"
+
+
+def modern(weights: str) -> str:
+    """--weights as this version spells it: drawn was the word for synthetic up to 0.1."""
+    return "synthetic" if weights == "drawn" else weights
 
 
 def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from common.errors import warn
 from data.pictures import ClipPictures
 from data.sampling import sample_epoch
-from data.transforms import Draw, draw
+from data.transforms import Augmentation, sample_augmentation
 
 from .batches import Features, Images, memory_layout
 from .folds import Fold
@@ -50,8 +50,8 @@ def train_fold(
         network.train()
         total = torch.zeros((), device=device)
         pairs = sample_epoch(labels[fold.train].numpy(), available, rng)
-        for clips, slots, made in _samples(pairs, fold, settings, generator):
-            batch = source.train(clips, slots, made)
+        for clips, slots, sample in _samples(pairs, fold, settings, generator):
+            batch = source.train(clips, slots, sample)
             with _autocast(device, half):
                 output = source.run(network, batch)
                 loss = network.loss(output.float(), labels[clips].to(device))
@@ -71,11 +71,11 @@ def train_fold(
 
 def _samples(
     pairs: np.ndarray, fold: Fold, settings: Settings, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor, Draw]]:
-    """The samples of an epoch's batches: positions in the index, slots, the random draw."""
+) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
+    """The samples of an epoch's batches: positions in the index, slots, the augmentation."""
     for part in torch.from_numpy(pairs).split(settings.batch_size):
         clips = torch.from_numpy(fold.train)[part[:, 0]]
-        yield clips, part[:, 1], draw(len(part), settings.augment, generator)
+        yield clips, part[:, 1], sample_augmentation(len(part), settings.augment, generator)
 
 
 @torch.no_grad()

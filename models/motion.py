@@ -76,7 +76,7 @@ class MotionNet(nn.Module):
 class Lean(nn.Sequential):
     """Two shallow convolutions and a coarse grid: (B, 3, S, S) -> (B, 16, 5, 5).
 
-    Little capacity and strong dropout on purpose: a net that fits drawn maps closely reads real
+    Little capacity and strong dropout on purpose: a net that fits synthetic maps closely reads real
     ones worse.
     """
 

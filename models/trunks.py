@@ -142,7 +142,7 @@ def build_trunk(name: str, pictures: int = 1) -> Trunk:
 def repeat_filters(weight: Tensor, pictures: int) -> Tensor:
     """RGB filters (O, 3, k, k) for stacked pictures: repeated, and divided by their number.
 
-    On equal pictures the output equals the RGB filters' (spec: networks.md).
+    On equal pictures the output equals the RGB filters'.
     """
     return weight.repeat(1, pictures, 1, 1) / pictures
 

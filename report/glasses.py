@@ -17,7 +17,7 @@ from data.views import YAWS
 from deca.frame import read_face
 from deca.panel import panel
 from deca.reconstruction import Backend, Reconstruction
-from deca.render_views import draw_views
+from deca.render_views import render_views
 from synthetic.demo.plan import bare_frame
 
 from .figures import styled
@@ -80,7 +80,7 @@ def _look(row: Mapping, root: Path, backend: Backend, faces: FaceFinder) -> Wear
 
 
 def _views(head: Reconstruction) -> np.ndarray:
-    return np.stack(draw_views(head, YAWS))
+    return np.stack(render_views(head, YAWS))
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -187,7 +187,7 @@ CHANGED = "smic_02"  # the subject that `worlds` differ in
 def worlds(tmp_path_factory) -> tuple[Path, Path]:
     """A corpus of three subjects with views and motion maps; the same with CHANGED changed."""
     from synthetic.motion.domains import HELD_OUT
-    from synthetic.motion.pairs import draw_motion
+    from synthetic.motion.pairs import make_motion
 
     ours = tmp_path_factory.mktemp("world") / "ours"
     annotation = make_smic(ours, subjects=3, clips=3)
@@ -202,7 +202,7 @@ def worlds(tmp_path_factory) -> tuple[Path, Path]:
         write_views(view_folder(ours / "views", clip), clip["label"])
         index.loc[number, "motion_path"] = f"maps/{number}.npy"
     (ours / "maps").mkdir()
-    for number, one in enumerate(draw_motion(len(index), 5, HELD_OUT).maps):
+    for number, one in enumerate(make_motion(len(index), 5, HELD_OUT).maps):
         np.save(ours / f"maps/{number}.npy", one)
     index.to_csv(ours / "index/smic_apex.csv", index=False)
     theirs = ours.with_name("theirs")

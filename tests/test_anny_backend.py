@@ -15,10 +15,10 @@ from deca.anny.head import sample_identity
 from deca.crop import face_square
 from deca.rasterizer import rasterize
 from deca.reconstruction import Face
-from deca.render_views import draw_in_image, draw_views
+from deca.render_views import render_in_image, render_views
 from synthetic.demo.figure import build_figure
 from synthetic.demo.plan import generator, sample_person, sample_setting
-from synthetic.demo.render import draw
+from synthetic.demo.render import render
 from tools.make_head_landmarks import MIRROR
 
 
@@ -51,7 +51,7 @@ def test_fits_the_astronaut_and_is_deterministic(backend: AnnyBackend, astronaut
     assert head.codes["actions"].min() >= 0 and head.codes["actions"].max() <= 1
     (again,) = backend.reconstruct([astronaut])
     assert torch.equal(head.vertices, again.vertices)
-    views = draw_views(head)
+    views = render_views(head)
     assert views.shape == (13, 224, 224, 3) and views.mean() > 20
 
 
@@ -98,7 +98,7 @@ def test_the_texture_gives_the_picture_back(backend: AnnyBackend, astronaut: Fac
     assert head.texture.shape == (3, MAP, MAP)
     square = face_square(astronaut.landmarks)
     picture = cv2.warpAffine(astronaut.image, square.to_crop(), (224, 224))
-    drawn = draw_in_image(head, square, textured=True)
+    drawn = render_in_image(head, square, textured=True)
     off = np.abs(picture.astype(float) - drawn).mean(2)
     at = astronaut.landmarks @ square.to_crop()[:, :2].T + square.to_crop()[:, 2]
     parts = {"eye": at[36:42], "other eye": at[42:48], "mouth": at[48:60], "face": at[17:]}
@@ -110,13 +110,13 @@ def test_the_texture_gives_the_picture_back(backend: AnnyBackend, astronaut: Fac
 
 
 def test_the_views_show_the_expression_of_the_apex(backend: AnnyBackend) -> None:
-    """Three moments of a drawn face: at rest, brows down, lip corners down."""
+    """Three moments of a synthetic face: at rest, brows down, lip corners down."""
     strengths = [{}, {"browDownLeft": 0.6, "browDownRight": 0.6}]
     strengths.append({"mouthFrownLeft": 0.6, "mouthFrownRight": 0.6})
     actions = torch.stack([backend.head.action_vector(moment) for moment in strengths]).numpy()
     figure = build_figure(sample_person(0, "smic", "expression"), with_glasses=False)
     setting = sample_setting(generator(0, "expression", "setting"))
-    frames = (draw(figure, setting, actions, np.zeros((3, 3), np.float32)) * 255).astype(np.uint8)
+    frames = (render(figure, setting, actions, np.zeros((3, 3), np.float32)) * 255).astype(np.uint8)
     finder = load_face_finder("dlib")
     faces = [
         Face(frame, finder.find(frame, "drawn").landmarks, "s", onset=frames[0]) for frame in frames
@@ -132,4 +132,4 @@ def test_on_cuda(backend: AnnyBackend, astronaut: Face) -> None:
     (here,), (there,) = (b.reconstruct([astronaut]) for b in (backend, AnnyBackend("cuda")))
     assert there.vertices.is_cuda and there.texture.is_cuda
     assert np.abs(here.projected - there.projected).max() < 1
-    assert np.abs(draw_views(here).astype(int) - draw_views(there)).mean() < 1
+    assert np.abs(render_views(here).astype(int) - render_views(there)).mean() < 1

@@ -10,7 +10,7 @@ from conftest import run
 from data.apex.batch import spot_clips
 from data.apex.spotting import ApexSettings
 from data.disk.frames import ClipFolders
-from synthetic.demo.corpora import draw_demo
+from synthetic.demo.corpora import make_demo
 from synthetic.demo.plan import Size
 
 SEEDS = 21, 22, 23
@@ -21,7 +21,7 @@ SIZES = {data: Size(subjects=1, clips=1) for data in ("smic", "casme2", "samm")}
 def demos(tmp_path_factory) -> list[Path]:
     root = tmp_path_factory.mktemp("demo")
     for seed in SEEDS:
-        draw_demo(root / str(seed), seed, workers=1, sizes=SIZES)
+        make_demo(root / str(seed), seed, workers=1, sizes=SIZES)
     return [root / str(seed) for seed in SEEDS]
 
 

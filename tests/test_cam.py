@@ -12,7 +12,7 @@ from common.errors import UserError
 from data.apex.cells import face_cells
 from data.faces import FaceFinder, FoundFace, load_face_finder
 from loso.experiment import run_experiment
-from loso.motion import load_drawn
+from loso.motion import load_synthetic
 from loso.predict import ClipFrames, Readings
 from loso.settings import Settings
 from models.baselines import Baseline
@@ -81,7 +81,7 @@ def test_through_the_script_as_pdf(trained):
     assert len(list((trained / "cam").glob("*.pdf"))) == 2
 
 
-def test_one_clip_with_the_drawn_weights(tmp_path):
+def test_one_clip_with_the_synthetic_weights(tmp_path):
     write_frames(tmp_path / "clip", draw_clip(pixels=2.5, seed=3))
     done = run("visualize.py", "cam", "--clip", tmp_path / "clip", "--out", tmp_path / "m.png")
     assert done.returncode == 0, done.stderr
@@ -119,7 +119,7 @@ def test_the_blob_is_hot(trained, tiny, finder):
 
 def test_linear_motion_is_shared_out_exactly():
     """Its heat is the positive part of weight times pixel: what the score is the sum of."""
-    net = load_drawn("linear")
+    net = load_synthetic("linear")
     maps = torch.randn(1, 3, 28, 28)
     settings = Settings(streams="motion")
     (heat,) = heat_maps(net, (maps,), 1, settings)
@@ -178,8 +178,8 @@ def test_streams_in_order_of_the_networks_inputs():
 
 def test_a_ready_map_without_frames_has_no_share(finder):
     maps = np.random.default_rng(0).normal(size=(3, 28, 28)).astype(np.float32)
-    seen = look(load_drawn("linear"), Settings(streams="motion"), None, Readings(maps=maps), finder,
-                "ready", 1)  # fmt: skip
+    settings, readings = Settings(streams="motion"), Readings(maps=maps)
+    seen = look(load_synthetic("linear"), settings, None, readings, finder, "ready", 1)
     assert np.isnan(seen.rows[0]["heat_in_cells"])
     assert seen.shown.title.startswith("ready: true positive, predicted")
 

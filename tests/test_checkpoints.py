@@ -15,7 +15,7 @@ from torch import nn
 from common.checkpoints import load_checkpoint, named_as, one_line, tensors_of
 from common.errors import UserError
 from loso.checkpoints import read_state_dict
-from loso.motion import build_start, load_drawn, read_start
+from loso.motion import build_start, load_synthetic, read_start
 from loso.networks import build_network, read_weights
 from loso.settings import Settings
 
@@ -109,12 +109,12 @@ def test_files_without_batch_counts(tmp_path, backbone):
 
 @pytest.mark.parametrize("prefix", ["module.", "net._orig_mod.", ""])
 def test_motion_networks_too(tmp_path, prefix):
-    state = {prefix + n: t for n, t in load_drawn("lean").state_dict().items()
+    state = {prefix + n: t for n, t in load_synthetic("lean").state_dict().items()
              if not n.endswith("num_batches_tracked")}  # fmt: skip
     torch.save({"model": state, "acc": np.float32(0.5)}, tmp_path / "m.pth")
     settings = Settings(streams="motion", motion_net="lean", weights=str(tmp_path / "m.pth"))
     net = build_start(settings, read_start(settings))
-    assert torch.equal(net.units.weight, load_drawn("lean").units.weight)
+    assert torch.equal(net.units.weight, load_synthetic("lean").units.weight)
 
 
 def test_the_content_decides_and_not_the_suffix(tmp_path, backbone):

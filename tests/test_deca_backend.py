@@ -20,7 +20,7 @@ from deca.flame.model import rotation_matrices
 from deca.geometry import project, vertex_normals
 from deca.mesh import save_mesh, to_trimesh
 from deca.reconstruction import Face, Reconstruction
-from deca.render_views import YAWS, draw_in_image, draw_views
+from deca.render_views import YAWS, render_in_image, render_views
 from deca.shading import harmonic_shading
 
 __all__ = ["assets_folder"]
@@ -137,7 +137,7 @@ def test_detail_only_inside_the_mask(backend, head, assets):
 
 
 def test_thirteen_views(head):
-    views = draw_views(head)
+    views = render_views(head)
     assert views.shape == (13, 224, 224, 3)
     assert views.dtype == np.uint8
     assert YAWS == (-30, -25, -20, -15, -10, -5, 0, 5, 10, 15, 20, 25, 30)
@@ -159,7 +159,7 @@ def test_views_are_of_the_turned_head(backend, head):
         normals=head.normals @ turn.T,
         normal_map=torch.einsum("ij,jhw->ihw", turn, head.normal_map),
     )
-    wanted, got = draw_views(turned, [0])[0].astype(int), draw_views(head, [25])[0].astype(int)
+    wanted, got = render_views(turned, [0])[0].astype(int), render_views(head, [25])[0].astype(int)
     assert (np.abs(wanted - got) > 2).mean() < 0.002
 
 
@@ -168,12 +168,12 @@ def test_positive_yaw_turns_the_nose_to_the_right(assets):
     spot = torch.zeros(3, 256, 256)
     spot[:, 140:150, 123:133] = 1  # the nose: the middle of the map
     for yaw, right_of_the_middle in ((30, True), (0, None), (-30, False)):
-        columns = draw_views(replace(egg, texture=spot), [yaw], textured=True)[0].nonzero()[1]
+        columns = render_views(replace(egg, texture=spot), [yaw], textured=True)[0].nonzero()[1]
         assert len(columns) > 50
         middle = columns.mean() - 111.5
         assert abs(middle) < 2 if right_of_the_middle is None else abs(middle) > 20
         assert right_of_the_middle is None or (middle > 0) == right_of_the_middle
-    left, right = draw_views(egg, [-30])[0], draw_views(egg, [30])[0]
+    left, right = render_views(egg, [-30])[0], render_views(egg, [30])[0]
     difference = np.abs(left[:, ::-1].astype(int) - right)
     assert np.median(difference[right > 0]) <= 3  # a symmetric head: mirror images
     assert np.abs(left.astype(int) - right).mean() > 1
@@ -198,10 +198,10 @@ def test_views_do_not_depend_on_the_pose(assets, face, head):
     turned = with_bias(assets, pose=[0.1, -0.4, 0.2], camera=[1, 0.1, 0.2])
     (other,) = turned.reconstruct([face])
     assert (other.vertices - head.vertices).abs().max() > 0.01
-    difference = np.abs(draw_views(other).astype(int) - draw_views(head))
+    difference = np.abs(render_views(other).astype(int) - render_views(head))
     assert difference.max() <= 1
     square = face_square(face.landmarks)
-    in_image = np.abs(draw_in_image(other, square).astype(int) - draw_in_image(head, square))
+    in_image = np.abs(render_in_image(other, square).astype(int) - render_in_image(head, square))
     assert in_image.mean() > 5
 
 
@@ -209,7 +209,7 @@ def test_expression_shows_and_does_not_move_the_frame(assets, face, head):
     (other,) = with_bias(assets, expression=[2.0, -2, 2, -2, 2]).reconstruct([face])
     torch.testing.assert_close(other.framing.centre, head.framing.centre)
     assert other.framing.scale == pytest.approx(head.framing.scale)
-    assert np.abs(draw_views(other).astype(int) - draw_views(head)).mean() > 1
+    assert np.abs(render_views(other).astype(int) - render_views(head)).mean() > 1
 
 
 def test_framing_fills_the_view_from_crown_to_chin(backend, head):
@@ -219,7 +219,7 @@ def test_framing_fills_the_view_from_crown_to_chin(backend, head):
     )
     chin = backend.flame.landmarks3d(resting)[0, 8]
     plain = replace(head, frontal=resting[0], normal_map=None)
-    rows = np.flatnonzero((draw_views(plain, [0])[0] > 0).any((1, 2)))
+    rows = np.flatnonzero((render_views(plain, [0])[0] > 0).any((1, 2)))
     assert rows[0] == pytest.approx(224 * 0.075, abs=2)
     row_of_chin = 112 - (chin - head.framing.centre)[1] * head.framing.scale * 112
     assert float(row_of_chin) == pytest.approx(224 * 0.925, abs=2)
@@ -227,7 +227,7 @@ def test_framing_fills_the_view_from_crown_to_chin(backend, head):
 
 def test_drawn_in_its_image(backend, head, face):
     square = face_square(face.landmarks)
-    drawn = draw_in_image(head, square, size=128)
+    drawn = render_in_image(head, square, size=128)
     assert drawn.shape == (128, 128, 3)
     inside = [
         drawn[
@@ -236,8 +236,8 @@ def test_drawn_in_its_image(backend, head, face):
         ]
         for x, y in head.projected[27:]
     ]
-    assert np.mean(np.array(inside) > 0) > 0.9  # landmarks lie on the drawn face
-    far_away = draw_in_image(head, Square(5000, 5000, 100))
+    assert np.mean(np.array(inside) > 0) > 0.9  # landmarks lie on the synthetic face
+    far_away = render_in_image(head, Square(5000, 5000, 100))
     assert far_away.max() == 0
 
 
@@ -254,7 +254,7 @@ def test_texture_is_the_image_where_it_is_seen(assets):
     left, right = egg.texture[:, 140, 110], egg.texture[:, 140, 146]
     np.testing.assert_allclose(left, [200 / 255, 0, 0], atol=0.01)
     np.testing.assert_allclose(right, [0, 0, 200 / 255], atol=0.01)
-    view = draw_views(egg, [0], textured=True)[0]
+    view = render_views(egg, [0], textured=True)[0]
     np.testing.assert_allclose(view[130, 90], [200, 0, 0], atol=4)
     np.testing.assert_allclose(view[130, 134], [0, 0, 200], atol=4)
 
@@ -329,7 +329,7 @@ def test_an_unknown_mesh_format(head, tmp_path):
 def test_on_cuda(assets_folder, face, head):
     (other,) = DecaBackend(load_assets(assets_folder), "cuda").reconstruct([face])
     np.testing.assert_allclose(other.vertices.cpu(), head.vertices, atol=1e-3)
-    assert np.abs(draw_views(other).astype(int) - draw_views(head)).mean() < 1
+    assert np.abs(render_views(other).astype(int) - render_views(head)).mean() < 1
 
 
 def test_the_crop_is_what_the_networks_see(backend, face):

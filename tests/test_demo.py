@@ -15,7 +15,7 @@ from common.errors import UserError
 from data.disk.frames import ClipFolders, list_frames, read_image
 from deca.anny.head import load_head
 from synthetic.demo import corpora as demo
-from synthetic.demo.corpora import draw_clip, draw_demo
+from synthetic.demo.corpora import draw_clip, make_demo
 from synthetic.demo.figure import build_figure
 from synthetic.demo.plan import (
     CORPORA,
@@ -29,10 +29,10 @@ from synthetic.demo.plan import (
     sample_person,
     sample_setting,
 )
-from synthetic.demo.render import draw
+from synthetic.demo.render import render
 from synthetic.demo.tables import action_units, write_tables
 
-# The subjects who wear glasses in the released corpora (spec: datasets.md).
+# The subjects who wear glasses in the released corpora.
 GLASSES = {
     "smic": "01 04 05 06 08 09 12 15 18 19",
     "casme2": "sub03 sub06 sub12 sub13 sub14 sub15 sub16 sub20 sub22 sub23 sub24 sub25 sub26",
@@ -45,7 +45,7 @@ REAL_SIZE = {"smic": Size(16, 164), "casme2": Size(24, 145), "samm": Size(28, 13
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo") / "set"
-    draw_demo(root, seed=5, workers=2, sizes=TINY)
+    make_demo(root, seed=5, workers=2, sizes=TINY)
     return root
 
 
@@ -206,7 +206,7 @@ def test_action_units_name_the_leading_side():
 
 
 def test_same_bytes_whatever_the_workers_and_the_size(tiny, tmp_path):
-    draw_demo(tmp_path / "again", seed=5, workers=1, sizes={"smic": Size(1, 2)})
+    make_demo(tmp_path / "again", seed=5, workers=1, sizes={"smic": Size(1, 2)})
     again = {name: data for name, data in tree(tmp_path / "again").items() if "s01_" in name}
     first = tree(tiny)
     assert len(again) > 20
@@ -225,7 +225,7 @@ def test_a_second_call_does_nothing(tiny, monkeypatch):
     before = {p: p.stat().st_mtime_ns for p in tiny.rglob("*")}
     monkeypatch.setattr(demo, "draw_clip", None)
     monkeypatch.setattr(demo, "write_tables", None)
-    draw_demo(tiny, seed=5, workers=1, sizes=TINY)
+    make_demo(tiny, seed=5, workers=1, sizes=TINY)
     assert {p: p.stat().st_mtime_ns for p in tiny.rglob("*")} == before
 
 
@@ -240,10 +240,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo, "draw_clip", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        draw_demo(tmp_path / "d", sizes=sizes, workers=1)
+        make_demo(tmp_path / "d", sizes=sizes, workers=1)
     assert not (tmp_path / "d/truth.csv").exists()
     monkeypatch.setattr(demo, "draw_clip", lambda out, seed, clip: drawn.append(clip.name))
-    draw_demo(tmp_path / "d", sizes=sizes, workers=1)
+    make_demo(tmp_path / "d", sizes=sizes, workers=1)
     assert drawn == [clip.name for clip in plan(0, sizes)]  # none of them twice
     assert (tmp_path / "d/truth.csv").exists()
 
@@ -252,38 +252,38 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch):
 def test_other_settings_are_refused(tiny, changed):
     before = tree(tiny)
     with pytest.raises(UserError, match="other settings"):
-        draw_demo(tiny, **({"seed": 5, "sizes": TINY, "workers": 1} | changed))
+        make_demo(tiny, **({"seed": 5, "sizes": TINY, "workers": 1} | changed))
     assert tree(tiny) == before
 
 
 def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "SMIC").mkdir()
     with pytest.raises(UserError, match="not empty and no demo set"):
-        draw_demo(tmp_path, workers=1)
+        make_demo(tmp_path, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == ["SMIC"]
     file = tmp_path / "file"
     file.write_text("no folder")
     with pytest.raises(UserError, match="not empty and no demo set"):
-        draw_demo(file, workers=1)
+        make_demo(file, workers=1)
 
 
 def test_a_damaged_mark_is_refused(tmp_path):
     (tmp_path / "demo.json").write_text('{"demo set": 1, "se')
     with pytest.raises(UserError, match="other settings"):
-        draw_demo(tmp_path, workers=1)
+        make_demo(tmp_path, workers=1)
 
 
 def test_impossible_numbers_are_refused(tmp_path):
     for fault in ({"seed": -1}, {"workers": 0}):
         with pytest.raises(UserError, match="must be"):
-            draw_demo(tmp_path / "d", **fault)
+            make_demo(tmp_path / "d", **fault)
     assert not (tmp_path / "d").exists()
 
 
 def test_a_worker_that_dies_is_one_line_and_nothing_half_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "draw_clip", _die)
     with pytest.raises(UserError, match="died"):
-        draw_demo(tmp_path / "d", sizes={"smic": Size(1, 2)}, workers=2)
+        make_demo(tmp_path / "d", sizes={"smic": Size(1, 2)}, workers=2)
     assert [p.name for p in (tmp_path / "d").rglob("*")] == ["demo.json"]
 
 
@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_no_part_of_a_clip(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", fill_up)
     with pytest.raises(UserError, match="No space left"):
-        draw_demo(tmp_path / "d", sizes={"smic": Size(1, 1)}, workers=1)
+        make_demo(tmp_path / "d", sizes={"smic": Size(1, 1)}, workers=1)
     assert [p.name for p in (tmp_path / "d").rglob("*") if p.is_file()] == ["demo.json"]
     assert not list((tmp_path / "d").rglob("*.part"))
 
@@ -359,7 +359,7 @@ def test_the_apex_is_the_frame_furthest_from_onset(model):
     for clip in plan(0, {"smic": Size(1, 3)}):
         curve = intensity(clip, 1.0)[::2]
         actions = np.float32(curve[:, None] * head.action_vector(dict(clip.actions)).numpy())
-        frames = grey_blur(draw(figure, setting, actions, np.zeros((len(curve), 3), np.float32)))
+        frames = grey_blur(render(figure, setting, actions, np.zeros((len(curve), 3), np.float32)))
         moved = np.abs(frames - frames[np.argmin(curve)]).mean((1, 2))
         assert np.argmax(moved) == np.argmax(curve)
         assert np.corrcoef(moved, curve)[0, 1] > 0.9
@@ -372,7 +372,7 @@ def test_brows_and_lips_move_with_the_mesh(model):
     head = load_head()
     brows_up = {"browInnerUp": 1.0, "browOuterUpLeft": 1.0, "browOuterUpRight": 1.0}
     actions = np.stack([np.zeros(52, np.float32), head.action_vector(brows_up).numpy()])
-    frames = draw(figure, setting, actions, np.zeros((2, 3), np.float32))
+    frames = render(figure, setting, actions, np.zeros((2, 3), np.float32))
     grey = np.uint8(255 * frames.mean(3))
     flow = cv2.calcOpticalFlowFarneback(*grey, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     eye_row = 0.43 * 280
@@ -384,7 +384,7 @@ def test_brows_and_lips_move_with_the_mesh(model):
 
 def test_turning_the_head_moves_the_face_sideways(model):
     figure, setting = model
-    turned = draw(
+    turned = render(
         figure,
         setting,
         np.zeros((3, 52), np.float32),

@@ -13,7 +13,7 @@ from test_leakage import FROZEN, LEAN
 from common.errors import UserError
 from loso.experiment import run_experiment
 from loso.folds import Fold
-from loso.motion import load_drawn, motion_epochs
+from loso.motion import load_synthetic, motion_epochs
 from loso.records import epoch_record, only_class, read_records, write_json
 from loso.settings import Settings
 from models.mecapsulenet import CapsuleHead
@@ -60,7 +60,7 @@ def test_scores_that_are_no_numbers_are_refused(network, value, worlds, tmp_path
 
 @pytest.mark.parametrize("adapt", ["none", "head", "all"])
 def test_weights_that_diverged_start_nothing(adapt, worlds, tmp_path):
-    state = load_drawn("lean").state_dict()
+    state = load_synthetic("lean").state_dict()
     state["classes.bias"] = torch.tensor([0.0, np.nan, 0.0])
     save_file(state, tmp_path / "w.safetensors")
     way = LEAN | {"adapt": adapt, "weights": str(tmp_path / "w.safetensors")}
@@ -72,7 +72,7 @@ def test_weights_that_diverged_start_nothing(adapt, worlds, tmp_path):
 
 @pytest.mark.parametrize("adapt", ["none", "head"])
 def test_features_that_overflow_are_refused_where_nothing_is_tuned(adapt):
-    net = load_drawn("lean")
+    net = load_synthetic("lean")
     with torch.no_grad():
         for parameter in net.body.parameters():
             parameter.fill_(3e38)

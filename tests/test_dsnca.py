@@ -10,7 +10,7 @@ from conftest import FAST, GOLDEN, call, run, write_views
 from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
-from data.transforms import apply_geometry_to_views, draw
+from data.transforms import apply_geometry_to_views, sample_augmentation
 from data.view_pictures import load_views, view_rows
 from data.views import YAWS, claim_views, view_folder
 from loso.networks import build_network, read_weights
@@ -111,7 +111,7 @@ def test_views_are_read_once_in_order_of_the_yaw(tiny, root3d, tmp_path, capsys)
 
 def test_a_flip_mirrors_the_views_and_reverses_their_order():
     views = torch.rand(2, 13, 20, 20)
-    made = draw(2, "flip", torch.Generator())
+    made = sample_augmentation(2, "flip", torch.Generator())
     made.flip.copy_(torch.tensor([True, False]))
     out = apply_geometry_to_views(views, made, 20)
     assert torch.equal(out[1], views[1])

@@ -13,7 +13,7 @@ from common.errors import UserError
 from loso.checkpoints import one_spelling, read_network
 from loso.experiment import run_experiment
 from synthetic.motion.domains import HELD_OUT
-from synthetic.motion.pairs import draw_motion
+from synthetic.motion.pairs import make_motion
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def worlds(tiny, tmp_path_factory):
     """Indexes of the same clips as other people: A's subjects are 01-04, B's 11-14, C's 21-24."""
     folder = tmp_path_factory.mktemp("people")
     plain = pd.read_csv(tiny / "index/smic_apex.csv", dtype=str)
-    maps = draw_motion(len(plain), 5, HELD_OUT).maps
+    maps = make_motion(len(plain), 5, HELD_OUT).maps
     plain["motion_path"] = [str(folder / f"{i}.npy") for i in range(len(plain))]
     for path, one in zip(plain["motion_path"], maps):
         np.save(path, one)

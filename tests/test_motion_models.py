@@ -17,20 +17,20 @@ from data.faces import load_face_finder
 from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (
-    DRAWN_WEIGHTS,
     STRENGTH,
-    drawn_facts,
+    SYNTHETIC_WEIGHTS,
     linear_epochs,
-    load_drawn,
+    load_synthetic,
     motion_epochs,
     predict_maps,
+    synthetic_facts,
 )
 from loso.predict import Classifier, ClipFrames
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
 from models.motion import UNITS, build_motion, flip, standardise, vary
 from synthetic.motion.domains import HELD_OUT, TRAINING
-from synthetic.motion.pairs import draw_motion
+from synthetic.motion.pairs import make_motion
 
 KINDS = ("linear", "lean")
 
@@ -38,7 +38,7 @@ KINDS = ("linear", "lean")
 @pytest.fixture(scope="module")
 def unseen():
     """Small drawn sets of a seed that nothing was made with: own domains, and the held-out."""
-    return {"own": draw_motion(480, 777), "held out": draw_motion(480, 777, HELD_OUT)}
+    return {"own": make_motion(480, 777), "held out": make_motion(480, 777, HELD_OUT)}
 
 
 @given(st.floats(1e-4, 1e4), st.floats(-1e3, 1e3))
@@ -87,8 +87,8 @@ def test_shapes_at_other_sizes_and_lean_is_lean(kind):
 
 
 def test_committed_weights_say_what_made_them():
-    assert DRAWN_WEIGHTS.stat().st_size < 2e6
-    facts = drawn_facts()
+    assert SYNTHETIC_WEIGHTS.stat().st_size < 2e6
+    facts = synthetic_facts()
     command = (
         f"python -m tools.pretrain_motion --samples {facts['samples']} --seed {facts['seed']} "
     )
@@ -102,7 +102,7 @@ def test_committed_weights_say_what_made_them():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_committed_weights_read_fresh_drawn_faces(kind, unseen):
-    net = load_drawn(kind)
+    net = load_synthetic(kind)
     for name, least in (("own", 0.75), ("held out", 0.75)):
         drawn = unseen[name]
         probabilities, units = predict_maps(net, drawn.maps)
@@ -129,7 +129,7 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
     found = load_face_finder("dlib").find(face, "face")
     points = found.landmarks
     apex = moved(face, points[list(places)], shifts, sigma=9)
-    classifier = Classifier([load_drawn(kind)], Settings(streams="motion", motion_net=kind))
+    classifier = Classifier([load_synthetic(kind)], Settings(streams="motion", motion_net=kind))
     other = load_face_finder("dlib").again(apex, found)
     read = classify(classifier, ClipFrames(apex, other, 1, face, found, 0))
     assert read.label == ("negative", "positive", "surprise")[label]
@@ -141,19 +141,19 @@ def test_a_real_face_is_read_without_having_seen_one(kind, places, shifts, label
 
 def test_wrong_weights_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"gone\.safetensors: .*tools\.pretrain_motion makes it"):
-        load_drawn("lean", tmp_path / "gone.safetensors")
+        load_synthetic("lean", tmp_path / "gone.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(UserError, match=r"tools\.pretrain_motion makes it"):
-        load_drawn("lean", tmp_path / "text.safetensors")
+        load_synthetic("lean", tmp_path / "text.safetensors")
     save_file({"lean.other": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="holds no 'lean' network"):
-        load_drawn("lean", tmp_path / "other.safetensors")
+        load_synthetic("lean", tmp_path / "other.safetensors")
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    """Drawn maps as a corpus of six subjects, its labels and folds."""
-    drawn = draw_motion(120, 31, HELD_OUT)
+    """Synthetic maps as a corpus of six subjects, its labels and folds."""
+    drawn = make_motion(120, 31, HELD_OUT)
     index = pd.DataFrame({
         "data": "smic", "subject": [f"{i % 6:02d}" for i in range(120)], "label": drawn.labels,
         "clip": [f"c{i}" for i in range(120)],
@@ -171,7 +171,7 @@ def every_way(corpus, fold, labels):
     maps = corpus[0]
     yield "linear", linear_epochs(maps, labels, fold)
     for adapt in ("none", "head", "all"):
-        yield adapt, motion_epochs(load_drawn("lean"), maps, labels, fold, adapting(adapt))
+        yield adapt, motion_epochs(load_synthetic("lean"), maps, labels, fold, adapting(adapt))
 
 
 def test_the_held_out_subject_decides_nothing(corpus):
@@ -205,7 +205,7 @@ def test_folds_are_ordinary_records(corpus, tmp_path):
 
 def test_adapting_leaves_the_network_as_it_was_and_tuning_learns(corpus):
     maps, labels, _, folds = corpus
-    net = load_drawn("lean")
+    net = load_synthetic("lean")
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     epochs, tuned = motion_epochs(net, maps, labels, folds[0], adapting("all"))
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
@@ -233,8 +233,8 @@ def test_script_makes_the_same_weights_again(tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert set(load_file(files[0])) == set(load_file(DRAWN_WEIGHTS))
-    assert drawn_facts(files[0])["samples"] == 240
+    assert set(load_file(files[0])) == set(load_file(SYNTHETIC_WEIGHTS))
+    assert synthetic_facts(files[0])["samples"] == 240
     for arguments, fault in (
         (("--out", tmp_path / "w.pth"), "w.pth: weights are written as .safetensors"),
         (("--samples", 3), "--samples 3, --epochs 8: at least 240 and 1"),

@@ -12,19 +12,19 @@ from safetensors.torch import load_file, save_file
 from common.errors import UserError
 from loso.checkpoints import read_network
 from loso.experiment import run_experiment
-from loso.motion import DRAWN_WEIGHTS, build_start, load_drawn, read_start
+from loso.motion import SYNTHETIC_WEIGHTS, build_start, load_synthetic, read_start
 from loso.records import read_records, record_labels, record_predictions
 from loso.settings import Settings
 from synthetic.motion.domains import HELD_OUT
-from synthetic.motion.pairs import draw_motion
+from synthetic.motion.pairs import make_motion
 
 
 @pytest.fixture(scope="module")
 def moving(tiny, tmp_path_factory):
-    """The tiny corpus with drawn motion of its classes beside the frames: an index."""
+    """The tiny corpus with synthetic motion of its classes beside the frames: an index."""
     folder = tmp_path_factory.mktemp("moving")
     index = pd.read_csv(tiny / "index/smic_apex.csv", dtype=str)
-    drawn = draw_motion(len(index) * 3, 5, HELD_OUT)
+    drawn = make_motion(len(index) * 3, 5, HELD_OUT)
     unused = {label: list(np.flatnonzero(drawn.labels == label)) for label in range(3)}
     paths = []
     for number, label in enumerate(index["label"].astype(int)):
@@ -73,7 +73,7 @@ def test_motion_alone(train, more, name, epochs):
     assert trained == (more != {"adapt": "none"})
     config = json.loads((folder / "config.json").read_text())
     assert config["maps_by"] == "motion_path"
-    assert config["settings"]["weights"] == more.get("weights", "drawn")
+    assert config["settings"]["weights"] == more.get("weights", "synthetic")
     if name != "smic_motion_lean":  # two epochs from nothing are few
         right = np.concatenate([record_labels(r) == record_predictions(r, "last") for r in records])
         assert right.mean() > 0.6  # chance is a third
@@ -110,7 +110,7 @@ def test_motion_as_a_further_stream(train, root3d, streams, adapt, name):
     )  # fmt: skip
     assert folder.name == name
     assert len(read_records(folder)[0]["clips"]) == 6
-    saved, drawn = load_file(folder / "weights/smic_01.safetensors"), load_file(DRAWN_WEIGHTS)
+    saved, drawn = load_file(folder / "weights/smic_01.safetensors"), load_file(SYNTHETIC_WEIGHTS)
     body = [n for n in drawn if n.startswith("lean.body") and n.endswith("weight")]
     same = [np.array_equal(saved[n.replace("lean", "motion", 1)], drawn[n]) for n in body]
     assert all(same) == (adapt == "head")
@@ -148,7 +148,7 @@ def test_own_weights_start_networks_on_other_subjects_alone(train, moving, tmp_p
     [
         ({"streams": "motion", "weights": "imagenet"}, "has no trunk"),
         ({"streams": "motion", "weights": "none", "adapt": "none"}, "needs pretrained"),
-        ({"streams": "motion", "motion_size": 56}, "the drawn weights read 28 px"),
+        ({"streams": "motion", "motion_size": 56}, "the synthetic weights read 28 px"),
         ({"streams": "motion", "adapt": "head"}, "take --motion-net lean"),
         ({"streams": "2d+motion", "adapt": "none"}, "capsules must learn"),
         ({"weights": "drawn"}, "--streams motion"),
@@ -174,6 +174,6 @@ def test_five_classes_take_a_new_head():
         streams="motion", classes=5, dataset="casme2", adapt="head", motion_net="lean"
     )
     assert settings.name == "casme2_5_motion_lean_head"
-    net, drawn = build_start(settings, read_start(settings)), load_drawn("lean")
+    net, drawn = build_start(settings, read_start(settings)), load_synthetic("lean")
     assert net.classes.out_features == 5
     assert torch.equal(net.units.weight, drawn.units.weight)

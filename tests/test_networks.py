@@ -48,7 +48,7 @@ def test_too_small_an_image_names_the_smallest():
 
 
 def test_published_state_dict_loads_strictly():
-    """Names and shapes of the published 3-class ResNet18 checkpoint (spec: networks.md)."""
+    """Names and shapes of the published 3-class ResNet18 checkpoint."""
     backbone = torchvision.models.resnet18().state_dict()
     published = {
         f"conv.model.{name}": torch.randn_like(value.float()).to(value.dtype)

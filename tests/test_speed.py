@@ -17,7 +17,7 @@ from common.errors import UserError
 from data.index import read_index
 from data.pictures import load_pictures
 from data.sampling import sample_epoch
-from data.transforms import augment, draw, to_float
+from data.transforms import augment, sample_augmentation, to_float
 from loso import training
 from loso.batches import Features, Images
 from loso.folds import make_folds
@@ -42,7 +42,7 @@ def one_by_one(image, drawn, jitter):
 @pytest.mark.parametrize("kind", ["flip", "full"])
 def test_a_batch_is_augmented_as_torchvision_does_it_image_by_image(kind):
     pictures = torch.randint(0, 256, (5, 3, 40, 40), dtype=torch.uint8)
-    made = draw(5, kind, torch.Generator().manual_seed(1))
+    made = sample_augmentation(5, kind, torch.Generator().manual_seed(1))
     expected = [
         one_by_one(to_float(picture), made.part(i), kind == "full")
         for i, picture in enumerate(pictures)
@@ -106,7 +106,7 @@ def test_ten_steps_have_the_losses_of_the_plain_way(tiny, monkeypatch, freeze):
         pairs = sample_epoch(labels[fold.train].numpy(), available, rng)
         for part in torch.from_numpy(pairs).split(settings.batch_size):
             clips = torch.from_numpy(fold.train)[part[:, 0]]
-            made = draw(len(part), settings.augment, generator)
+            made = sample_augmentation(len(part), settings.augment, generator)
             images = to_float(pictures.pictures[pictures.slots[clips, 0]])
             images = [
                 one_by_one(image, made.part(i), freeze == "none") for i, image in enumerate(images)
@@ -169,6 +169,6 @@ def test_the_composite_that_is_timed_is_as_large_as_the_real_one():
     clips = composite_clips()
     counts = Counter((clip.data, clip.label) for clip in clips)
     assert sum(counts.values()) == 442 == len({clip.folder for clip in clips})
-    assert [counts["samm", label] for label in range(3)] == [92, 26, 15]  # spec: datasets.md
+    assert [counts["samm", label] for label in range(3)] == [92, 26, 15]
     per_subject = Counter((clip.data, clip.subject) for clip in clips)
     assert len(per_subject) == 68 and min(per_subject.values()) >= 3

@@ -14,7 +14,7 @@ from data.transforms import (
     apply_colour,
     apply_geometry,
     centre_crop,
-    draw,
+    sample_augmentation,
     stored_size,
 )
 
@@ -23,7 +23,9 @@ V2 = (v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation, v2.adjust_
 
 
 def made(size=6, augment="full", seed=0, **changes):
-    return dataclasses.replace(draw(size, augment, torch.Generator().manual_seed(seed)), **changes)
+    return dataclasses.replace(
+        sample_augmentation(size, augment, torch.Generator().manual_seed(seed)), **changes
+    )
 
 
 @pytest.mark.parametrize("which", range(4), ids=lambda i: V2[i].__name__)
@@ -72,7 +74,7 @@ def test_evaluation_is_the_centre():
 
 @given(st.sampled_from(AUGMENT), st.integers(0, 1000))
 def test_draws_stay_in_their_ranges(augment, seed):
-    d = draw(64, augment, torch.Generator().manual_seed(seed))
+    d = sample_augmentation(64, augment, torch.Generator().manual_seed(seed))
     assert d.angle.abs().max() <= (8 if augment in ("full", "crop") else 0)
     assert (d.colour - PLAIN).abs().max() <= 0.2 + 1e-6
     assert bool(d.shift.any()) == (augment == "crop")

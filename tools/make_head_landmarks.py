@@ -20,7 +20,7 @@ from deca.anny.head import load_head
 from deca.raycast import Scene
 from synthetic.demo.figure import build_figure
 from synthetic.demo.plan import generator, sample_person, sample_setting
-from synthetic.demo.render import draw, place_camera
+from synthetic.demo.render import place_camera, render
 
 PEOPLE = 40
 # Each landmark's twin on the other side of the face (iBUG order).
@@ -51,7 +51,7 @@ def main() -> None:
     with write_whole(LANDMARKS) as part:
         content = {"vertices": vertices.tolist(), "weights": weights.round(5).tolist()}
         part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    print(f"{LANDMARKS}: from {len(places)} of {PEOPLE} drawn people")
+    print(f"{LANDMARKS}: from {len(places)} of {PEOPLE} synthetic people")
 
 
 def _places(name: str, shown: np.ndarray, mean: np.ndarray, faces: FaceFinder) -> np.ndarray | None:
@@ -59,7 +59,7 @@ def _places(name: str, shown: np.ndarray, mean: np.ndarray, faces: FaceFinder) -
     rng = generator(0, "landmarks", name, "setting")
     figure = build_figure(sample_person(0, "smic", f"landmarks {name}"), with_glasses=False)
     setting = replace(sample_setting(rng), shift=(0.0, 0.0))
-    image = draw(figure, setting, np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32))[0]
+    image = render(figure, setting, np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32))[0]
     image = (image.clip(0, 1) * 255).astype(np.uint8)
     face = faces.find(image, name)
     if face is None:

@@ -1,4 +1,4 @@
-"""Make the motion networks' weights from drawn faces alone: no real face, nothing fetched.
+"""Make the motion networks' weights from synthetic faces alone: no real face, nothing fetched.
 
 python -m tools.pretrain_motion
 """
@@ -19,10 +19,10 @@ from common.errors import UserError
 from common.files import write_whole
 from common.parallel import cores
 from loso.metrics import scores
-from loso.motion import DRAWN_WEIGHTS
+from loso.motion import SYNTHETIC_WEIGHTS
 from models.motion import UNITS, MotionNet, build_motion, standardise, vary
 from synthetic.motion.domains import HELD_OUT, TRAINING
-from synthetic.motion.pairs import VERSION, DrawnMotion, draw_motion
+from synthetic.motion.pairs import VERSION, SyntheticMotion, make_motion
 
 STRENGTH = (
     3e-5  # C of the logistic regressions: the best of a decade's steps on the held-out domain
@@ -32,7 +32,7 @@ RATE = 4e-3
 
 
 def main(
-    out: Path = DRAWN_WEIGHTS,
+    out: Path = SYNTHETIC_WEIGHTS,
     samples: int = 24000,
     seed: int = 9,
     epochs: int = 8,
@@ -42,7 +42,7 @@ def main(
 
     Args:
         out: file of the weights (.safetensors); the repository's own is replaced by default.
-        samples: drawn pairs to train on.
+        samples: synthetic pairs to train on.
         seed: of the drawing and the training.
         epochs: passes of the lean network.
         workers: processes that draw; the weights do not depend on it.
@@ -54,13 +54,13 @@ def main(
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)  # sums in another order would be other weights
     threadpool_limits(1)
-    drawn = draw_motion(samples, seed, TRAINING, workers=workers)
-    unseen = draw_motion(max(samples // 10, 240), seed + 1, HELD_OUT, workers=workers)
-    print(f"drew {len(drawn.labels)} pairs in {len(TRAINING)} domains, {len(unseen.labels)} beside")
-    nets = {"linear": fit_linear(drawn), "lean": train_lean(drawn, seed, epochs)}
+    pairs = make_motion(samples, seed, TRAINING, workers=workers)
+    unseen = make_motion(max(samples // 10, 240), seed + 1, HELD_OUT, workers=workers)
+    print(f"drew {len(pairs.labels)} pairs in {len(TRAINING)} domains, {len(unseen.labels)} beside")
+    nets = {"linear": fit_linear(pairs), "lean": train_lean(pairs, seed, epochs)}
     held_out = {name: held_out_uf1(net, unseen) for name, net in nets.items()}
     for name, uf1 in held_out.items():
-        print(f"{name}: UF1 {uf1:.3f} on the held-out drawn domain ({HELD_OUT[0].name})")
+        print(f"{name}: UF1 {uf1:.3f} on the held-out synthetic domain ({HELD_OUT[0].name})")
     state = {
         f"{n}.{key}": t.contiguous()
         for n, net in nets.items()
@@ -70,8 +70,8 @@ def main(
     facts = {
         "command": command, "seed": seed, "samples": samples, "epochs": epochs,
         "domains": [domain.name for domain in TRAINING], "drawing": VERSION, "units": UNITS,
-        "size": drawn.maps.shape[-1], "held_out_uf1": {n: round(v, 3) for n, v in held_out.items()},
-        "data": "drawn faces of the Anny head; no real face",
+        "size": pairs.maps.shape[-1], "held_out_uf1": {n: round(v, 3) for n, v in held_out.items()},
+        "data": "synthetic faces of the Anny head; no real face",
     }  # fmt: skip
     with write_whole(out) as part:
         # One entry: safetensors writes several in random order.
@@ -79,15 +79,15 @@ def main(
     print(f"wrote {out}")
 
 
-def fit_linear(drawn: DrawnMotion) -> MotionNet:
+def fit_linear(pairs: SyntheticMotion) -> MotionNet:
     """Class-balanced logistic regression on standardised maps, of classes and of each unit."""
-    net = build_motion("linear", drawn.maps.shape[-1]).eval()
-    x = net.features(torch.from_numpy(drawn.maps)).numpy()
+    net = build_motion("linear", pairs.maps.shape[-1]).eval()
+    x = net.features(torch.from_numpy(pairs.maps)).numpy()
     settings = {"C": STRENGTH, "class_weight": "balanced", "max_iter": 200}
-    model = LogisticRegression(**settings).fit(x, drawn.labels)
+    model = LogisticRegression(**settings).fit(x, pairs.labels)
     _put(net.classes, model.coef_, model.intercept_)
     rows = []
-    for shown in drawn.units.T:
+    for shown in pairs.units.T:
         if shown.min() == shown.max():
             raise UserError("too few samples: an action unit is never, or always, shown")
         rows.append(LogisticRegression(**settings).fit(x, shown))
@@ -103,13 +103,13 @@ def _put(layer: torch.nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
     layer.bias.copy_(torch.from_numpy(bias))
 
 
-def train_lean(drawn: DrawnMotion, seed: int, epochs: int) -> MotionNet:
+def train_lean(pairs: SyntheticMotion, seed: int, epochs: int) -> MotionNet:
     """Train the lean network on classes and units together."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     net = build_motion("lean")
-    maps = standardise(torch.from_numpy(drawn.maps))
-    labels, units = torch.from_numpy(drawn.labels), torch.from_numpy(drawn.units).float()
+    maps = standardise(torch.from_numpy(pairs.maps))
+    labels, units = torch.from_numpy(pairs.labels), torch.from_numpy(pairs.units).float()
     steps = len(maps) // BATCH
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=epochs * steps)
@@ -134,10 +134,10 @@ def _loss(output: tuple[Tensor, Tensor], labels: Tensor, units: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def held_out_uf1(net: MotionNet, drawn: DrawnMotion) -> float:
-    """UF1 of a network's classes on drawn pairs."""
-    predictions = net(torch.from_numpy(drawn.maps))[0].argmax(1).numpy()
-    return scores(drawn.labels, predictions, 3).uf1
+def held_out_uf1(net: MotionNet, pairs: SyntheticMotion) -> float:
+    """UF1 of a network's classes on synthetic pairs."""
+    predictions = net(torch.from_numpy(pairs.maps))[0].argmax(1).numpy()
+    return scores(pairs.labels, predictions, 3).uf1
 
 
 if __name__ == "__main__":

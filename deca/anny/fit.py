@@ -22,7 +22,7 @@ NOISE = 0.02  # of a landmark, in outer-eye-corner distances
 OUTLINE = 0.25  # weight of landmarks 0-16: they slide along the outline as the head turns
 # Standard deviations of the priors; `frame`: what a frame adds to the resting face.
 SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2, "frame": 0.05}
-AGE = 2 / 3  # a young adult, as the drawn mean head
+AGE = 2 / 3  # a young adult, as the synthetic mean head
 FITTED = ("gender", "age", "weight", "african", "asian", "caucasian")  # seen in a face's shape
 
 

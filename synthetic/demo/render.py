@@ -42,7 +42,9 @@ class Camera:
     backdrop: np.ndarray  # (N, 3)
 
 
-def draw(figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def render(
+    figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.ndarray
+) -> np.ndarray:
     """Facial actions (T, 52), head rotations (T, 3) -> (T, HEIGHT, WIDTH, 3) float32 in [0, 1]."""
     with torch.no_grad():
         turns = rotation_matrix(torch.from_numpy(np.float32(rotation)))

@@ -1,4 +1,4 @@
-"""What drawn faces do: action units, which of them go together in each class, and how far.
+"""What synthetic faces do: action units, which of them go together in each class, and how far.
 
 Units are FACS numbers; facial actions have the Anny head's (ARKit's) names. The patterns and
 their weights follow what coders of CASME II and SAMM report most: brow lowering and lid

@@ -1,4 +1,4 @@
-"""Domains of drawn motion: how people act, how they are filmed, how their flow is estimated.
+"""Domains of synthetic motion: how people act, how they are filmed, how their flow is estimated.
 
 The model is chosen on domains that it was not trained on.
 """

@@ -1,4 +1,4 @@
-"""What flow estimators and landmark finders get wrong, laid over the exact flow of drawn faces."""
+"""What flow estimators and landmark finders get wrong, laid over exact flow."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Drawn motion: onset-to-apex maps of the Anny head, the flow taken from the mesh itself.
+"""Synthetic motion: onset-to-apex maps of the Anny head, the flow taken from the mesh itself.
 
 A block is one person before one camera: one ray cast finds which point of the mesh each pixel
 sees, and from then on every movement is a product of two small matrices. What a flow estimator
@@ -31,9 +31,8 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class DrawnMotion:
-    """N drawn pairs: maps (N, 3, S, S) float32, units (N, 16) bool, labels (N,) int, domain (N,)
-    names."""
+class SyntheticMotion:
+    """N pairs: maps (N, 3, S, S) float32, units (N, 16) bool, labels (N,) int, domain (N,)."""
 
     maps: np.ndarray
     units: np.ndarray
@@ -41,13 +40,13 @@ class DrawnMotion:
     domain: np.ndarray
 
 
-def draw_motion(
+def make_motion(
     samples: int,
     seed: int,
     domains: tuple[Domain, ...] = TRAINING,
     size: int = MOTION_SIZE,
     workers: int = 1,
-) -> DrawnMotion:
+) -> SyntheticMotion:
     """Draw `samples` pairs, spread evenly over domains and classes.
 
     Each block of 24 pairs follows from (seed, domain, number) alone: more samples or workers
@@ -69,7 +68,7 @@ def draw_motion(
             blocks = list(track(done, "drawing motion", total=len(jobs), transient=True))
     names = np.repeat([domain.name for _, domain, _, _ in jobs], BLOCK)
     maps, units, labels = (np.concatenate(parts)[:samples] for parts in zip(*blocks))
-    return DrawnMotion(maps, units, labels, names[:samples])
+    return SyntheticMotion(maps, units, labels, names[:samples])
 
 
 def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,13 +162,13 @@ def _exact_flow(
     return np.ascontiguousarray(flow.transpose(0, 2, 1)).reshape(count, 2, view.side, view.side)
 
 
-def write_motion(out: Path, drawn: DrawnMotion, seed: int) -> Path:
-    """Write drawn pairs as <out>/motion.npz: maps (float16), units, unit_numbers, labels, domain,
+def write_motion(out: Path, pairs: SyntheticMotion, seed: int) -> Path:
+    """Write pairs as <out>/motion.npz: maps (float16), units, unit_numbers, labels, domain,
     seed, version."""
     path = Path(out) / "motion.npz"
     with write_whole(path) as part:
         np.savez(
-            part, maps=drawn.maps.astype(np.float16), units=drawn.units, labels=drawn.labels,
-            unit_numbers=np.array(UNIT_NUMBERS), domain=drawn.domain, seed=seed, version=VERSION,
+            part, maps=pairs.maps.astype(np.float16), units=pairs.units, labels=pairs.labels,
+            unit_numbers=np.array(UNIT_NUMBERS), domain=pairs.domain, seed=seed, version=VERSION,
         )  # fmt: skip
     return path

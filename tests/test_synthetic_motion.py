@@ -1,4 +1,4 @@
-"""Drawn motion: which way faces move, that it agrees with pixels, that a seed decides it."""
+"""Synthetic motion: which way faces move, that it agrees with pixels, that a seed decides it."""
 
 from dataclasses import replace
 
@@ -13,11 +13,11 @@ from deca.anny.head import load_head
 from models.motion import UNITS as NETWORK_UNITS
 from synthetic.demo.figure import build_figure
 from synthetic.demo.plan import generator, sample_person, sample_setting
-from synthetic.demo.render import draw
-from synthetic.motion import pairs as drawn_motion
+from synthetic.demo.render import render
+from synthetic.motion import pairs as pairs
 from synthetic.motion.actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of
 from synthetic.motion.domains import DOMAINS, HELD_OUT, PLAIN, TRAINING
-from synthetic.motion.pairs import BLOCK, draw_motion
+from synthetic.motion.pairs import BLOCK, make_motion
 
 CALM = Acting(one_sided=0, blink=0, gaze=0, stray=0, strength=(0.5, 0.5), at_apex=(1, 1))
 EXACT = replace(
@@ -28,7 +28,7 @@ EXACT = replace(
 
 @pytest.fixture(scope="module")
 def exact():
-    return draw_motion(20 * BLOCK, 3, (EXACT,))
+    return make_motion(20 * BLOCK, 3, (EXACT,))
 
 
 def shown(drawn, *units):
@@ -62,18 +62,18 @@ def test_faces_move_the_way_the_units_say(exact):
 def test_exact_flow_agrees_with_pixels(monkeypatch):
     """The same head, once by its mesh and once through rendered frames and estimated flow."""
     person = sample_person(0, "casme2", "sub01")
-    monkeypatch.setattr(drawn_motion, "sample_identity", lambda head, rng: person.identity)
+    monkeypatch.setattr(pairs, "sample_identity", lambda head, rng: person.identity)
     head = load_head()
     strengths = {"mouthSmileLeft": 0.3, "mouthSmileRight": 0.3, "browInnerUp": 0.5}
     change = head.action_vector(strengths).numpy()
     rng = np.random.default_rng(0)
-    view = drawn_motion._look(head, EXACT, rng, 56)
-    flow = drawn_motion._exact_flow(view, change[None], EXACT, rng)
+    view = pairs._look(head, EXACT, rng, 56)
+    flow = pairs._exact_flow(view, change[None], EXACT, rng)
     exact = flow_to_maps(flow, np.array([view.aspect]), 28)[0]
 
     setting = sample_setting(generator(0, "setting"))
     figure = build_figure(person, with_glasses=False)
-    frames = draw(figure, setting, np.stack([0 * change, change]), np.zeros((2, 3), np.float32))
+    frames = render(figure, setting, np.stack([0 * change, change]), np.zeros((2, 3), np.float32))
     onset, apex = (np.clip(frames, 0, 1) * 255).astype(np.uint8)
     seen = clip_motion(onset, apex, load_face_finder("dlib").pair(onset, apex, "drawn"))
     for channel, least in enumerate((0.6, 0.85)):
@@ -84,10 +84,10 @@ def test_exact_flow_agrees_with_pixels(monkeypatch):
 
 
 def test_more_samples_change_none_of_the_first():
-    few, many = draw_motion(50, 5), draw_motion(6 * BLOCK, 5)
+    few, many = make_motion(50, 5), make_motion(6 * BLOCK, 5)
     assert np.array_equal(few.maps, many.maps[:50])
     assert np.array_equal(few.units, many.units[:50])
-    assert not np.array_equal(few.maps, draw_motion(50, 6).maps)
+    assert not np.array_equal(few.maps, make_motion(50, 6).maps)
     assert np.isfinite(many.maps).all()
     assert set(many.domain) == {domain.name for domain in TRAINING}
     assert np.bincount(many.labels).tolist() == [2 * BLOCK] * 3
@@ -113,7 +113,7 @@ def test_one_sided_in_two_of_five():
 
 def test_no_sample_is_an_error():
     with pytest.raises(UserError, match=r"--samples 0: at least 1"):
-        draw_motion(0, 0)
+        make_motion(0, 0)
 
 
 def test_script_draws_what_the_function_does(tmp_path):
@@ -121,7 +121,7 @@ def test_script_draws_what_the_function_does(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "50 pairs" in done.stdout
     with np.load(tmp_path / "motion.npz") as written:
-        drawn = draw_motion(50, 5)
+        drawn = make_motion(50, 5)
         assert written["maps"].shape == (50, 3, 28, 28)
         assert np.allclose(written["maps"], drawn.maps, atol=1e-4, rtol=2e-3)
         assert np.array_equal(written["labels"], drawn.labels)
