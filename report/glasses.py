@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from common.errors import UserError
+from common.errors import UserError, warn
 from data.corpora.description import CORPORA
 from data.disk.frames import frame_number, read_image
-from data.faces import FaceFinder
+from data.faces import FaceFinder, NoFaceError
 from data.views import YAWS
 from deca.frame import read_face
 from deca.panel import panel
@@ -43,14 +43,23 @@ def look_at_wearers(
     """Reconstruct one apex frame of each subject with glasses.
 
     Where the root holds the same frame without them, as the demo set does, it is reconstructed
-    as well. UserError if nobody in the index wears glasses.
+    as well. Frames without a face are named by a warning. UserError if nobody in the index wears
+    glasses, or no face is found in any wearer's frames.
     """
     clips = [row for row in index.to_dict("records") if _wears(row)]
     if not clips:
         raise UserError("no subject of this index wears glasses (docs/datasets.md lists them)")
+    seen = 0
     for name in sorted({row["data_sub"] for row in clips}):
         own = [row for row in clips if row["data_sub"] == name]
-        yield _look(next((row for row in own if _truth(row, root)), own[0]), root, backend, faces)
+        try:
+            row = next((row for row in own if _truth(row, root)), own[0])
+            yield _look(row, root, backend, faces)
+            seen += 1
+        except NoFaceError as error:
+            warn(f"skipped {name}: {error}")
+    if not seen:
+        raise NoFaceError("no face is found in the frames of any subject with glasses")
 
 
 def _wears(row: Mapping) -> bool:
