@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import FIVE, SUBJECTS, write_run
 from skimage.color import rgb2lab
@@ -40,6 +40,7 @@ def seen(colour: str, kind: str) -> np.ndarray:
     return rgb2lab(again[None, None])[0, 0]
 
 
+@settings(deadline=None)
 @given(
     st.integers(2, 5).flatmap(
         lambda classes: st.tuples(

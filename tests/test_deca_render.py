@@ -48,7 +48,8 @@ def test_position_map_in_uv(numbers):
     (seen,) = rasterize_pytorch3d(topology.uv_positions(), faces, 32, UPRIGHT)
     maps = seen.image(seen.interpolate(numbers["out_vertices"], faces))
     # This small head's map folds over at its seam: two faces in one plane at every pixel, and
-    # the reference's rounding decides. PyTorch3D rounds alike but for a few of 850 pixels.
+    # the reference's rounding decides. PyTorch3D rounds alike but for a few of 850 pixels; of
+    # Embree's the processor decides how many (309 and more than 400 have been seen).
     close = ((maps - wanted).abs() < 1e-4).all(0).all(0)
     assert (~close).sum() <= 8
     ours = UvMap(topology, 32)
@@ -56,7 +57,7 @@ def test_position_map_in_uv(numbers):
     alike = torch.zeros(32 * 32, dtype=bool)
     alike[seen.pixel] = ours.fragments.face == seen.face
     both = alike.view(32, 32) & close
-    assert both.sum() > 400
+    assert both.sum() > 200
     same(ours(numbers["out_vertices"])[..., both], wanted[..., both], 1e-4)
 
 

@@ -160,15 +160,15 @@ def earlier_project(tiny, folder):
 
 def test_training_finds_companions_and_says_truly_where_none_is(tiny, tmp_path, capsys):
     index = earlier_project(tiny, tmp_path)
-    assert len(find_inputs(Settings(index=index, root=tiny)).four_frames) == 96
+    assert len(find_inputs(Settings(index=index, root=tiny)).pictures.four_frames) == 96
     assert capsys.readouterr().err == ""
     alone = tmp_path / "alone.csv"
     alone.write_bytes(index.read_bytes())
-    assert find_inputs(Settings(index=alone, root=tiny)).four_frames is None
+    assert find_inputs(Settings(index=alone, root=tiny)).pictures.four_frames is None
     assert "alone_four_frames.csv: not there" in capsys.readouterr().err
     companion = tmp_path / "smic_four_apex_3.csv"
     found = find_inputs(Settings(index=alone, root=tiny, four_frames=companion))
-    assert len(found.four_frames) == 96
+    assert len(found.pictures.four_frames) == 96
     with pytest.raises(UserError, match=r"none\.csv: no such index"):
         find_inputs(Settings(index=alone, root=tiny, four_frames=tmp_path / "none.csv"))
 
