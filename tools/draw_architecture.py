@@ -66,7 +66,7 @@ def main(out: Path = FIGURE) -> None:
 
 def figure() -> str:
     """The SVG; sizes are those that the networks' code has for the paper's settings."""
-    kernel, side, grid = head_sizes(TRUNK_SIDE)
+    kernel, _, grid = head_sizes(TRUNK_SIDE)
     capsules = CHANNELS // PRIMARY_DIM * grid * grid
     maps = f"{CHANNELS} × {TRUNK_SIDE} × {TRUNK_SIDE}"
     top, middle, bottom = ROWS
