@@ -184,12 +184,12 @@ def _features(images: Images, stream: int, rows: Tensor, read: nn.Module) -> tup
     pictures, which = rows[clips, slots].unique(return_inverse=True)
     kept_at = torch.full_like(rows, -1)
     kept_at[clips, slots] = which
-    sample = torch.empty_like(pictures).index_copy_(0, which, torch.arange(len(which)))
+    one_of = torch.empty_like(pictures).index_copy_(0, which, torch.arange(len(which)))
     plain = sample_augmentation(1, "none", torch.Generator())
     kept = []
     for flip in (False, True) if images.settings.augment == "flip" else (False,):
         parts = []
-        for part in sample.split(images.settings.batch_size):
+        for part in one_of.split(images.settings.batch_size):
             sample = plain.repeat(len(part))
             sample.flip.fill_(flip)
             parts.append(read(images.train(clips[part], slots[part], sample)[stream]))
