@@ -4,17 +4,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-# The demo's settings: a small frozen trunk, whose features are computed once, so that a laptop's CPU
-# is enough. The scripts' own defaults are the paper's.
-SMALL := --trunk efficientnet_lite0 --weights package --freeze trunk --augment flip
 SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
-
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
 
 .PHONY: demo demo-3d demo-glasses demo-motion drawn bench test lint clean
 demo: drawn
 	$(PY) train_me_loso.py --root demo --index demo/index/smic_apex.csv --experiment demo_smic \
-	  $(SMALL) --image-size 160 --epochs 15
+	  --preset demo
 	$(PY) get_result_log.py --html
 
 # The composite of all three corpora: 2D, 3D and both, on views of the free head. The dual network's
@@ -23,7 +19,7 @@ demo-3d: drawn
 	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
 	for streams in 2d 3d dual; do \
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
-	    --neighbour-views apex --experiment demo_$$streams $(SMALL) --image-size 128 --epochs 12 \
+	    --neighbour-views apex --experiment demo_$$streams --preset demo --image-size 128 --epochs 12 \
 	    --save-weights || exit; done
 	$(PY) get_result_log.py --html
 
@@ -31,11 +27,11 @@ demo-3d: drawn
 demo-glasses: demo-3d
 	for who in glasses-only without-glasses; do for streams in 2d 3d dual; do \
 	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
-	    --neighbour-views apex --experiment demo_$${streams}_$$who --$$who $(SMALL) --image-size 128 \
+	    --neighbour-views apex --experiment demo_$${streams}_$$who --$$who --preset demo --image-size 128 \
 	    --epochs 12 || exit; done; done
 	$(PY) get_result_log.py --html
 
-# Motion from onset to apex, read by networks that learned from drawn faces, adapted more and more.
+# Motion from onset to apex, read by networks that learned from synthetic faces, adapted more and more.
 demo-motion: drawn
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --adapt none
 	$(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --streams motion --weights none

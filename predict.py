@@ -42,8 +42,8 @@ def main(
     from data.faces import load_face_finder
     from data.landmarks import choose_finder
     from deca.clip_views import make_views
+    from loso.device import resolve_device
     from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
-    from loso.settings import resolve_device
 
     classifier = load_classifier(weights)
     picked = pick_frames(clip, onset, apex, load_face_finder(choose_finder(), face))

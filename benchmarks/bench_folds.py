@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_folds [--epochs 15] [--ways 1 2 ray]
 
-Each way is a fresh run of train_me_loso.py with the demo's settings (Makefile), start of Python and
-reading of pictures included. The records of all ways have to be the same bit by bit. Memory is the
+Each way is a fresh run of train_me_loso.py --preset demo, start of Python and reading of pictures
+included. The records of all ways have to be the same bit by bit. Memory is the
 highest sum over the processes of their proportional share (PSS), looked at twice a second: pages
 that several processes share count once.
 """
@@ -21,10 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-DEMO = (
-    "--trunk", "efficientnet_lite0", "--weights", "package", "--freeze", "trunk",
-    "--image-size", "160", "--augment", "flip", "--device", "cpu",
-)  # fmt: skip
+DEMO = ("--preset", "demo", "--device", "cpu")
 
 
 def main(root: Path = Path("demo"), epochs: int = 15, ways: tuple[str, ...] = ("1", "2")) -> None:

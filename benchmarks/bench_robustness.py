@@ -18,7 +18,8 @@ from data.disk.frames import read_image
 from data.faces import load_face_finder
 from data.motion.flow import Flow, clip_motion
 from loso.metrics import bootstrap, scores
-from loso.motion import load_synthetic, predict_maps, synthetic_facts
+from loso.motion import predict_maps
+from loso.synthetic_weights import load_synthetic, synthetic_facts
 from synthetic.demo.corpora import make_demo
 from synthetic.demo.plan import CORPORA
 

@@ -13,14 +13,13 @@ import torch
 from common.errors import UserError
 from data.apex.batch import spot_clips
 from data.apex.spotting import ApexSettings
+from data.clip_set import ClipSet
 from data.disk.frames import ClipFolders
 from data.faces import load_face_finder
 from data.index import clip_frames
 from data.landmarks import choose_finder
-from data.pictures import load_pictures
 from data.sampling import sample_epoch
-from data.transforms import sample_augmentation, stored_size
-from data.view_pictures import view_rows
+from data.transforms import sample_augmentation
 from data.views import view_folder, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.model import rotation_matrices
@@ -28,11 +27,11 @@ from deca.frame import read_face
 from deca.rasterizer import rasterize_embree, rasterize_pytorch3d
 from loso.batches import Images
 from loso.folds import Fold, make_folds
-from loso.inputs import Inputs, find_inputs, load_inputs
+from loso.inputs import load_inputs
 from loso.networks import build_network
-from loso.runners import PictureRunner
+from loso.presets import preset
 from loso.settings import Settings
-from loso.training import train_fold
+from loso.training import PictureRecipe, PictureRunner, train_fold
 
 from . import plain
 from .bench_apex import per_frame_way
@@ -58,18 +57,14 @@ class Line:
 def all_lines(demo: Path) -> dict[str, Callable[[], Line]]:
     """Every line by a short name; calling one loads what it needs."""
     if not (demo / "views/views.json").is_file():
-        raise UserError(f"{demo}: no demo set with views; `make bench` draws them")
-    small = Settings(
+        raise UserError(f"{demo}: no demo set with views; `make bench` makes them")
+    small = preset(
+        "demo",
         index=demo / "index/smic_apex.csv",
         root=demo,
         root3d=demo / "views",
         neighbour_views="apex",
         device="cpu",
-        trunk="efficientnet_lite0",
-        weights="package",
-        freeze="trunk",
-        image_size=160,
-        augment="flip",
         epochs=1,
     )
     dual = dataclasses.replace(small, streams="dual", batch_size=16)
@@ -111,20 +106,20 @@ def all_lines(demo: Path) -> dict[str, Callable[[], Line]]:
 
 @dataclass(frozen=True)
 class Work:
-    """The inputs of a fold's epoch, and which sample of them is drawn in what order."""
+    """The clips of a fold's epoch, and which samples of them it takes in what order."""
 
     settings: Settings
-    inputs: Inputs
+    clips: ClipSet
     fold: Fold
-    pairs: np.ndarray  # (M, 2) training clip and slot, as sample_epoch draws them
+    pairs: np.ndarray  # (M, 2) training clip and slot, as sample_epoch has them
 
     def faces(self, test: bool) -> plain.Faces:
         """The samples of the epoch, or of its test, for the plain way."""
-        settings, index = self.settings, self.inputs.index
+        settings = self.settings
         pairs = [(c, 0) for c in self.fold.test] if test else [
             (self.fold.train[c], slot) for c, slot in self.pairs
         ]  # fmt: skip
-        rows = clip_frames(index, self.inputs.pictures.four_frames)
+        rows = clip_frames(self.clips.index, self.clips.four_frames)
         samples = []
         for clip, slot in pairs:
             paths = [settings.root / rows[clip][slot]["apex_frame_path"]]
@@ -132,52 +127,34 @@ class Work:
                 folder = view_folder(settings.root3d, rows[clip][0])
                 paths += [folder / name for name in view_names()]
             samples.append(paths)
-        labels = [int(self.inputs.labels[clip]) for clip, _ in pairs]
+        labels = [int(self.clips.labels[clip]) for clip, _ in pairs]
         augment = "none" if test else settings.augment
         return plain.Faces(samples, labels, settings.image_size, augment)
 
 
-def find_work(settings: Settings, clips: int | None) -> Work:
-    """The first fold's epoch, on `clips` training clips of each class, or on all."""
-    inputs = find_inputs(settings)
-    fold = make_folds(inputs.index, settings.classes)[0]
-    if clips is not None:
-        by_class = [
-            fold.train[inputs.labels[fold.train] == c][:clips] for c in range(settings.classes)
-        ]
+def find_work(settings: Settings, number: int | None) -> Work:
+    """The first fold's epoch, on `number` training clips of each class, or on all."""
+    clips = load_inputs(settings)
+    fold = make_folds(clips.index, settings.classes)[0]
+    if number is not None:
+        labels = clips.labels[fold.train]
+        by_class = [fold.train[labels == c][:number] for c in range(settings.classes)]
         rows = np.concatenate([*by_class, fold.test])
-        inputs = _only(inputs, settings, rows)
+        clips = load_inputs(settings, clips.index.iloc[rows].reset_index(drop=True))
         train = np.arange(len(rows) - len(fold.test))
         fold = Fold(fold.data_sub, train, np.arange(len(train), len(rows)))
-    rows = clip_frames(inputs.index, inputs.pictures.four_frames)
-    there = np.array([len(rows[clip]) - 1 for clip in fold.train])
-    rng = np.random.default_rng(fold.seed(settings.seed))  # as in train_fold
-    return Work(settings, inputs, fold, sample_epoch(inputs.labels[fold.train], there, rng))
-
-
-def _only(inputs: Inputs, settings: Settings, rows: np.ndarray) -> Inputs:
-    pictures = inputs.pictures.of_clips(rows)
-    inputs = dataclasses.replace(inputs, index=pictures.index, pictures=pictures)
-    if inputs.views is None:
-        return inputs
-    views = view_rows(pictures.index, pictures.four_frames, settings.root3d, own=False)
-    return dataclasses.replace(inputs, views=views)
-
-
-def _read_anew(work: Work) -> Inputs:
-    """The inputs with their frames decoded again: find_inputs did so outside the clock."""
-    settings, read = work.settings, work.inputs.pictures
-    size = stored_size(settings.image_size, settings.augment)
-    pictures = load_pictures(read.index, read.four_frames, settings.root, size)
-    return dataclasses.replace(work.inputs, pictures=pictures)
+    available = (clips.slots[fold.train, 1:] >= 0).sum(1).numpy()
+    rng = np.random.default_rng(fold.seed(settings.seed))  # as in PictureRecipe
+    pairs = sample_epoch(clips.labels[fold.train].numpy(), available, rng)
+    return Work(settings, clips, fold, pairs)
 
 
 def training(name: str, settings: Settings, clips: int | None, target: float | None) -> Line:
     """An epoch of training, and the held-out subject's scores after it."""
     work = find_work(settings, clips)
     start = time.perf_counter()
-    runner = PictureRunner(settings, _read_anew(work), CPU)
-    frames = int((runner.pictures.slots >= 0).sum())
+    runner = PictureRunner(settings, load_inputs(settings, work.clips.index), CPU)
+    frames = int((runner.source.slots >= 0).sum())
     once = f"{time.perf_counter() - start:.1f} s for {frames} frames"
     torch.manual_seed(0)
     network = build_network(settings, runner.state)
@@ -185,9 +162,8 @@ def training(name: str, settings: Settings, clips: int | None, target: float | N
     train, test = work.faces(False), work.faces(True)
 
     def ours() -> None:
-        train_fold(
-            network, runner.source, runner.pictures, work.fold, settings, CPU, lambda _: None
-        )
+        recipe = PictureRecipe(network, runner.source, work.fold, settings)
+        train_fold(recipe, work.fold.data_sub, settings.epochs, lambda _: None)
 
     def plainly() -> None:
         plain.epoch(theirs, train, test, settings.batch_size, settings.learning_rate)
@@ -200,7 +176,7 @@ def data_path(name: str, settings: Settings, clips: int, target: float) -> Line:
     """An epoch's batches without a network."""
     work = find_work(settings, clips)
     start = time.perf_counter()
-    images = Images(load_inputs(settings, _read_anew(work)), settings, CPU)
+    images = Images(load_inputs(settings, work.clips.index), settings, CPU)
     once = f"{time.perf_counter() - start:.1f} s for {len(images.slots)} clips"
     pairs = torch.from_numpy(work.pairs)
     generator = torch.Generator().manual_seed(0)

@@ -30,3 +30,8 @@ def run_script(main: Callable, argv: list[str] | None = None) -> None:
         print(f"interrupted{f': {stop}' if str(stop) else ''}", file=sys.stderr)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def flag(name: str) -> str:
+    """A parameter as it is written on the command line: image_size is --image-size."""
+    return f"--{name.replace('_', '-')}"

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
-AUGMENT = ("none", "flip", "full", "crop")
+from .augmentation import Augment
+
 DEGREES = 8.0
 JITTER = 0.2
 SAME_COLOUR = (1.0, 1.0, 1.0, 0.0)  # brightness, contrast, saturation, hue
-CROP_MARGIN = (234 / 224, 240 / 224)  # of CapsuleNet: 234 x 240, then a 224 crop
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Augmentation:
         return bool((self.colour != torch.tensor(SAME_COLOUR)).any())
 
 
-def sample_augmentation(size: int, kind: str, generator: torch.Generator) -> Augmentation:
+def sample_augmentation(size: int, kind: Augment, generator: torch.Generator) -> Augmentation:
     """One sample for each of `size` images.
 
     none: as they are. flip: horizontal flip. full: flip, rotation within 8 degrees, colour
-    jitter 0.2. crop: full, and a random crop out of an image with a margin (CROP_MARGIN).
+    jitter 0.2. crop: full, and a random crop out of an image with a margin (stored_size).
     """
     uniform = torch.rand((size, 8), generator=generator)
     order = torch.randperm(4, generator=generator).tolist()
@@ -67,13 +67,6 @@ def sample_augmentation(size: int, kind: str, generator: torch.Generator) -> Aug
         colour=colour,
         order=order,
     )
-
-
-def stored_size(image_size: int, augment: str) -> tuple[int, int]:
-    """Height and width at which pictures are kept for images of this size."""
-    if augment != "crop":
-        return image_size, image_size
-    return round(image_size * CROP_MARGIN[0]), round(image_size * CROP_MARGIN[1])
 
 
 def to_float(pictures: Tensor) -> Tensor:
@@ -159,7 +152,7 @@ def take(pictures: Tensor, rows: Tensor) -> Tensor:
 
 
 def _flip(images: Tensor, sample: Augmentation, dims: tuple[int, ...]) -> Tensor:
-    """Flip the images (B, C, H, W) that are drawn, along `dims`."""
+    """Flip the images (B, C, H, W) whose sample says so, along `dims`."""
     rows = sample.flip.nonzero()[:, 0].to(images.device)
     flipped = take(images, rows).flip(dims)
     return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)

@@ -1,21 +1,19 @@
 """The 3D views that a network reads: checked, and read once as grey uint8."""
 
 from collections.abc import Container
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from common.errors import UserError, warn
 from data.disk.frames import read_image
 
 from .index import clip_frames, shared_rows
-from .pictures import resize
+from .pictures import in_threads, resize
 from .views import SIZE, YAWS, view_folder, view_names
 
 
@@ -29,8 +27,8 @@ def check_views(folders: list[Path], root3d: Path, command: str) -> None:
             f"{missing[0].relative_to(root3d)}); make them with: {command}"
         )
     for folder in folders:
-        there = {path.name for path in folder.glob("*.jpg") if path.stem.lstrip("-").isdigit()}
-        for what, names in (("no", wanted - there), ("an extra", there - wanted)):
+        found = {path.name for path in folder.glob("*.jpg") if path.stem.lstrip("-").isdigit()}
+        for what, names in (("no", wanted - found), ("an extra", found - wanted)):
             if names:
                 raise UserError(
                     f"{folder}: {what} view {min(names)}; a frame has the yaws "
@@ -59,10 +57,7 @@ def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Pa
     def read(row: int) -> None:
         views[row] = read_views(folders[row], size)
 
-    with ThreadPoolExecutor() as pool:
-        done = pool.map(read, range(len(folders)))
-        for _ in track(done, "reading views", total=len(folders), transient=True):
-            pass
+    in_threads(read, len(folders), "reading views")
     return torch.from_numpy(views)
 
 

@@ -57,6 +57,11 @@ def _frame_on_disk(path: Path, apex: int | None) -> int | None:
     return apex if apex in runs else (near or runs or [None])[-1]
 
 
+def holds_views(root3d: Path | str) -> bool:
+    """Whether reconstruct_3d.py has written to a folder."""
+    return (Path(root3d) / _RECORD).is_file()
+
+
 def read_backend(root3d: Path | str) -> str:
     """Which backend made the views below a folder; UserError if it holds no views."""
     return _read_record(root3d)["backend"]

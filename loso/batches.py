@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import warn
-from data.pictures import ClipPictures
+from data.clip_set import ClipSet
 from data.transforms import (
     Augmentation,
     augment,
@@ -18,6 +18,7 @@ from data.transforms import (
     to_float,
 )
 from models.motion import flip as flip_motion
+from models.network import Network, Output
 
 from .settings import Settings
 
@@ -33,13 +34,14 @@ def memory_layout(device: torch.device) -> torch.memory_format:
 class Images:
     """Batches for a network that reads pictures: augmented on the device."""
 
-    def __init__(self, pictures: ClipPictures, settings: Settings, device: torch.device) -> None:
+    def __init__(self, clips: ClipSet, settings: Settings, device: torch.device) -> None:
         """On CUDA the uint8 pictures themselves lie on the device: no epoch copies one again."""
         where = device if device.type == "cuda" else torch.device("cpu")
-        self.slots, self.view_slots = pictures.slots, pictures.view_slots
-        self.pictures = pictures.pictures.to(where)
-        self.views = None if pictures.views is None else pictures.views.to(where)
-        self.motion = None if pictures.motion is None else pictures.motion.to(where)
+        self.labels, self.slots = clips.labels, clips.slots
+        self.frames = clips.frames.to(where) if settings.reads_frames else None
+        self.views = None if clips.views is None else clips.views.pictures.to(where)
+        self.view_slots = None if clips.views is None else clips.views.slots
+        self.motion = None if clips.motion is None else clips.motion.to(where)
         self.settings = settings
         self.device = device
 
@@ -63,7 +65,7 @@ class Images:
     def rows(self) -> list[Tensor]:
         """A stream: int64 (N, 5), equal where two samples' pictures are; -1 where there is none."""
         none, clips = self.slots < 0, torch.arange(len(self.slots))[:, None]
-        if self.settings.pictures == "dual":
+        if {"frame", "views"} <= set(self.settings.inputs):
             rows = [self.slots, self.view_slots]
         elif self.settings.reads_frames and self.settings.reads_views:  # the pairs of both
             rows = [torch.arange(self.slots.numel()).view_as(self.slots)]
@@ -80,7 +82,7 @@ class Images:
         frames, views = (None if s is None else to_float(centre_crop(s, size)) for s in stored)
         return self._arrange(frames, views, self._motion(clips))
 
-    def run(self, network: nn.Module, batch: Batch) -> Tensor:
+    def run(self, network: Network, batch: Batch) -> Output:
         """The network's output for a batch."""
         return network(*batch)
 
@@ -91,9 +93,8 @@ class Images:
             rows = rows[clips, slots].to(pictures.device)
             return take(pictures, rows).to(self.device)
 
-        settings = self.settings
-        frames = read(self.pictures, self.slots) if settings.reads_frames else None
-        return frames, read(self.views, self.view_slots) if settings.reads_views else None
+        frames = None if self.frames is None else read(self.frames, self.slots)
+        return frames, None if self.views is None else read(self.views, self.view_slots)
 
     def _motion(self, clips: Tensor) -> Tensor | None:
         return None if self.motion is None else self.motion[clips].to(self.device)
@@ -114,7 +115,7 @@ def arrange(
     frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
     reads.
     """
-    if settings.pictures == "dual":
+    if {"frame", "views"} <= set(settings.inputs):
         streams = [frames, views]
     elif frames is not None and views is not None:
         streams = [torch.cat([frames, views], dim=1)]
@@ -128,9 +129,9 @@ def arrange(
 class Features:
     """Batches for the head of a network whose trunks are frozen: computed once for all folds."""
 
-    def __init__(self, images: Images, network: nn.Module) -> None:
+    def __init__(self, images: Images, network: Network) -> None:
         """Run the frozen trunks over every picture, and over its mirror image where flips are."""
-        self.device = images.device
+        self.labels, self.slots, self.device = images.labels, images.slots, images.device
         network = network.to(images.device).eval()
         streams = [*network.trunks, *[nn.Identity()] * (images.motion is not None)]
         # A stream: float (flips, pictures, C, h, w), and int64 (N, 5), a sample's picture.
@@ -140,7 +141,7 @@ class Features:
         ]
 
     @staticmethod
-    def fit(pictures: ClipPictures, network: nn.Module, settings: Settings) -> bool:
+    def fit(clips: ClipSet, network: Network, settings: Settings) -> bool:
         """Whether the features can be computed once (nothing sampled but flips) and kept.
 
         A warning where they can, but would take more than CACHE_LIMIT.
@@ -149,7 +150,7 @@ class Features:
             return False
         one = sum(trunk.channels * trunk.side(settings.image_size) ** 2 for trunk in network.trunks)
         copies = 2 if settings.augment == "flip" else 1
-        needed = 4 * one * copies * int((pictures.slots >= 0).sum())
+        needed = 4 * one * copies * int((clips.slots >= 0).sum())
         if needed > CACHE_LIMIT:
             warn(
                 f"the frozen trunk's features would take {needed / 2**30:.1f} GiB (limit "
@@ -172,7 +173,7 @@ class Features:
             batch.append(features.flatten(0, 1).index_select(0, which.to(self.device)))
         return tuple(batch)
 
-    def run(self, network: nn.Module, batch: Batch) -> Tensor:
+    def run(self, network: Network, batch: Batch) -> Output:
         """The network's output for a batch of features."""
         return network.head(*batch)
 

@@ -21,16 +21,14 @@ from common.checkpoints import (
     tensors_of,
     what_it_is,
 )
+from common.cli import flag
 from common.errors import UserError
 from data.corpora.description import CORPORA
 
-from .settings import GIVEN_OUT, Settings, first_difference, flag
+from .settings import GIVEN_OUT, SHAPING, Settings, first_difference
 
 FORMAT = 2
 _OWN_FOLD_ALONE = 1  # the earlier format: trained_on leaves out whom the first weights had seen
-# Settings that decide what a network is and reads; the others may differ.
-SHAPING = ("network", "streams", "trunk", "image_size", "views", "fusion", "classes", "motion_net",
-           "motion_size")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ def check_start(settings: Settings, subjects: Iterable[str] = ()) -> None:
     if facts is None:
         return
     before, now = Settings().facts() | facts["settings"], settings.facts()
-    name = first_difference(before, now, SHAPING)
+    name = first_difference(before, now, SHAPING)  # the others may differ
     if name:
         raise UserError(
             f"--weights {path}: trained with {flag(name)} {before[name]}, "
@@ -199,10 +197,11 @@ def check_start(settings: Settings, subjects: Iterable[str] = ()) -> None:
         )
     seen = sorted(seen_before(settings) & set(map(one_spelling, subjects)))
     if seen:
+        others = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
         raise UserError(
-            f"--weights {path}: was trained on {seen[0]}" + f" and {len(seen) - 1} more"
-            * (len(seen) > 1) + ", which this experiment would hold out as unseen"
-        )  # fmt: skip
+            f"--weights {path}: was trained on {seen[0]}{others}, which this experiment would "
+            "hold out as unseen"
+        )
 
 
 def settings_from(facts: dict, path: Path) -> Settings:
@@ -217,4 +216,7 @@ def settings_from(facts: dict, path: Path) -> Settings:
         for name, value in facts.items()
     }
     values["subjects"] = tuple(values["subjects"])
-    return Settings(**values)
+    try:
+        return Settings(**values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

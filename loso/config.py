@@ -9,24 +9,25 @@ from pathlib import Path
 
 import torch
 
+from common.cli import flag
 from common.errors import UserError
+from data.clip_set import ClipSet
 from data.corpora.description import CORPORA
 
 from .folds import Fold
-from .inputs import Inputs
 from .records import read_json, write_json
-from .settings import FREE, Settings, first_difference, flag
+from .settings import FREE, Settings, first_difference
 
 
-def describe(settings: Settings, inputs: Inputs, folds: list[Fold], device: torch.device) -> dict:
+def describe(settings: Settings, clips: ClipSet, folds: list[Fold], device: torch.device) -> dict:
     """The content of config.json: what the experiment is, and of what."""
     return {
         "settings": settings.facts(),
-        "clips": hashlib.sha256(inputs.index.to_csv(index=False).encode()).hexdigest(),
-        "left_out": list(inputs.left_out),
+        "clips": hashlib.sha256(clips.index.to_csv(index=False).encode()).hexdigest(),
+        "left_out": list(clips.left_out),
         "device": device.type,
-        "views_by": inputs.views_by,
-        "maps_by": inputs.maps_by,
+        "views_by": clips.views_by,
+        "maps_by": clips.motion_by,
         "subjects": {fold.data_sub: len(fold.test) for fold in folds},
         "versions": {
             name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")
@@ -86,10 +87,10 @@ def check_claim(settings: Settings, config: dict) -> None:
 
 def _is_ours(settings: Settings, config: dict) -> bool:
     try:
-        there = read_json(settings.folder / "config.json")
+        theirs = read_json(settings.folder / "config.json")
     except UserError:  # none, or cut off
         return False
-    return _difference(there, config, Settings().facts()) is None
+    return _difference(theirs, config, Settings().facts()) is None
 
 
 _CORPUS = "|".join(CORPORA)
@@ -131,7 +132,7 @@ def _difference(before: dict, now: dict, defaults: dict) -> str | None:
     if "clips" in now and before.get("clips") != now["clips"]:
         one, other = set(before.get("left_out", ())), set(now["left_out"])
         if changed := sorted(one ^ other):
-            return f"{changed[0]} can{'not' * (changed[0] in other)} be read now"
+            return f"{changed[0]} {'cannot' if changed[0] in other else 'can'} be read now"
         return "the index has changed"
     for name, what in (
         ("device", "the kind of device"),
@@ -154,6 +155,7 @@ def _git_commit() -> str | None:
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno"))
+        changed = git("status", "--porcelain", "-uno")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -7,16 +7,18 @@ import torch
 
 from common.errors import warn
 from common.files import write_whole
-from loso.launch.local import Launcher, Trained, check_launcher, load_job, make_launcher
 
 from .checkpoints import check_start, weights_path
 from .config import check_claim, check_folder, claim_folder, describe
+from .device import resolve_device
+from .fold_job import Launcher, Trained, load_job
 from .folds import Fold, choose_folds, make_folds
-from .inputs import find_inputs
+from .inputs import load_inputs
+from .launch.local import check_launcher, make_launcher
+from .networks import check_weights
 from .progress import RunProgress
 from .records import only_class, pooled_uf1, read_records, record_path, write_json
-from .runners import check_weights
-from .settings import Settings, resolve_device
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,22 @@ def _prepare(settings: Settings) -> _Plan:
     check_launcher(settings)
     check_start(settings)
     check_weights(settings)
-    inputs = find_inputs(settings)
-    folds = make_folds(inputs.index, settings.classes)
+    clips = load_inputs(settings)
+    folds = make_folds(clips.index, settings.classes)
     chosen = choose_folds(folds, settings.subjects)
     check_start(settings, [fold.data_sub for fold in folds])
-    config = describe(settings, inputs, folds, device)
+    config = describe(settings, clips, folds, device)
     check_folder(settings, config)
     old = [] if settings.overwrite else read_records(settings.folder)
     records = {record["data_sub"]: record for record in old}
     todo = [fold for fold in chosen if not _is_done(fold, records, settings)]
     print(
-        f"{settings.name}: {len(inputs.index)} clips, {len(folds)} subjects; {len(chosen)} folds "
+        f"{settings.name}: {len(clips.index)} clips, {len(folds)} subjects; {len(chosen)} folds "
         f"chosen, {len(chosen) - len(todo)} of them done before; on {_device_name(device)}"
     )
     launcher = None
     if todo:
-        job = load_job(settings, inputs, device)
+        job = load_job(settings, clips, device)
         claim_folder(settings, config)
         launcher = make_launcher(job, todo, device)
     return _Plan(launcher, config, records, len(chosen), len(todo))

@@ -34,15 +34,16 @@ def uf1_by_epoch(labels: np.ndarray, predictions: np.ndarray, classes: int) -> n
     Rounded to 12 digits, so that classes that swap places leave two epochs equal.
     """
     every = np.arange(classes)[:, None]
-    told, true = predictions[:, None] == every, labels == every  # (E, C, N), (C, N)
-    hits, marked = (told & true).sum(-1), told.sum(-1) + true.sum(-1)  # TP, 2TP + FP + FN
+    predicted, true = predictions[:, None] == every, labels == every  # (E, C, N), (C, N)
+    hits = (predicted & true).sum(-1)  # TP
+    marked = predicted.sum(-1) + true.sum(-1)  # 2TP + FP + FN
     return (2 * hits / np.maximum(marked, 1)).mean(-1).round(12)
 
 
 def bootstrap(
     labels: np.ndarray, predictions: np.ndarray, subjects: np.ndarray, classes: int, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95% intervals of the scores: subjects (N,) are drawn with replacement, 2000 times."""
+    """95% intervals of the scores: subjects (N,) are sampled with replacement, 2000 times."""
     every = list(range(classes))
     names, group = np.unique(subjects, return_inverse=True)
     counts = np.stack(
@@ -52,8 +53,8 @@ def bootstrap(
         ]
     )  # (S, true, predicted)
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    pooled = np.einsum("rs,stp->rtp", drawn, counts)
+    sampled = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
+    pooled = np.einsum("rs,stp->rtp", sampled, counts)
     hits = np.einsum("rcc->rc", pooled)
     clips, predicted = pooled.sum(2), pooled.sum(1)
     f1 = 2 * hits / np.maximum(clips + predicted, 1)  # 2TP / (2TP + FP + FN)

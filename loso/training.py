@@ -2,102 +2,160 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.errors import warn
-from data.pictures import ClipPictures
+from data.clip_set import ClipSet
 from data.sampling import sample_epoch
 from data.transforms import Augmentation, sample_augmentation
+from models.network import Network, Output
 
 from .batches import Features, Images, memory_layout
 from .folds import Fold
+from .networks import build_network, read_weights
 from .records import check_converging, epoch_record
 from .settings import Settings
 
 LR_DECAY = 0.9  # a factor each epoch
+OnEpoch = Callable[[dict], None]
 
 
-def train_fold(
-    network: nn.Module,
-    source: Images | Features,
-    pictures: ClipPictures,
-    fold: Fold,
-    settings: Settings,
-    device: torch.device,
-    on_epoch: Callable[[dict], None],
-) -> list[dict]:
-    """Train `network` on a fold's training clips; the list of its epoch records.
+class Recipe(Protocol):
+    """What a network of pictures and one of motion alone do each in its own way, for one fold."""
+
+    device: torch.device
+    half: torch.dtype | None  # None: float32
+    sums: torch.dtype  # that an epoch's losses add up in
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+    def losses(self) -> Iterator[tuple[Tensor, int]]:
+        """An epoch: each batch's mean loss, to be minimised before the next, and its samples."""
+        ...
+
+    def evaluate(self) -> tuple[float, np.ndarray]:
+        """Mean loss and class scores (N, C) of the held-out subject."""
+        ...
+
+
+def train_fold(recipe: Recipe, data_sub: str, epochs: int, on_epoch: OnEpoch) -> list[dict]:
+    """Train a fold's network on its training clips; the list of its epoch records.
 
     Nothing about the held-out subject goes into the training: it is scored after each epoch,
-    and `on_epoch` is called with the epoch's record.
+    and `on_epoch` is called with the epoch's record. UserError where the training diverges.
     """
-    seed = fold.seed(settings.seed)
-    rng = np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = network.to(device, memory_format=memory_layout(device))
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, LR_DECAY)
-    half = half_precision(settings.precision, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=half == torch.float16)
-    labels = pictures.labels
-    available = (pictures.slots[fold.train, 1:] >= 0).sum(1).numpy()
-    epochs = []
-    for epoch in range(1, settings.epochs + 1):
-        network.train()
-        total = torch.zeros((), device=device)
-        pairs = sample_epoch(labels[fold.train].numpy(), available, rng)
-        for clips, slots, sample in _samples(pairs, fold, settings, generator):
-            batch = source.train(clips, slots, sample)
-            with _autocast(device, half):
-                output = source.run(network, batch)
-                loss = network.loss(output.float(), labels[clips].to(device))
-            optimiser.zero_grad(set_to_none=True)
+    scaler = torch.amp.GradScaler(recipe.device.type, enabled=recipe.half == torch.float16)
+    records = []
+    for epoch in range(1, epochs + 1):
+        total, samples = torch.zeros((), dtype=recipe.sums, device=recipe.device), 0
+        for loss, number in recipe.losses():
+            recipe.optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
-            scaler.step(optimiser)
+            scaler.step(recipe.optimiser)
             scaler.update()
-            total += loss.detach() * len(clips)
-        schedule.step()
-        train_loss = float(total) / len(pairs)
-        check_converging(fold.data_sub, epoch, "loss", train_loss)
-        test_loss, scores = evaluate(network, source, pictures, fold.test, settings, device)
-        epochs.append(epoch_record(fold.data_sub, epoch, train_loss, test_loss, scores))
-        on_epoch(epochs[-1])
-    return epochs
+            total += loss.detach().to(total.dtype) * number
+            samples += number
+        recipe.schedule.step()
+        train_loss = float(total) / samples
+        check_converging(data_sub, epoch, "loss", train_loss)
+        records.append(epoch_record(data_sub, epoch, train_loss, *recipe.evaluate()))
+        on_epoch(records[-1])
+    return records
 
 
-def _samples(
-    pairs: np.ndarray, fold: Fold, settings: Settings, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
-    """The samples of an epoch's batches: positions in the index, slots, the augmentation."""
-    for part in torch.from_numpy(pairs).split(settings.batch_size):
-        clips = torch.from_numpy(fold.train)[part[:, 0]]
-        yield clips, part[:, 1], sample_augmentation(len(part), settings.augment, generator)
+class PictureRunner:
+    """Trains folds of networks that read pictures (and motion maps beside them)."""
+
+    def __init__(self, settings: Settings, clips: ClipSet, device: torch.device) -> None:
+        """Read what all folds share: --weights, pictures, and a frozen trunk's features."""
+        self.settings = settings
+        self.state = read_weights(settings)
+        network = build_network(settings, self.state)
+        self.source: Images | Features = Images(clips, settings, device)
+        if Features.fit(clips, network, settings):
+            frames = int((clips.slots >= 0).sum())
+            print(f"the trunk is frozen: its features of {frames} frames are kept")
+            self.source = Features(self.source, network)  # nobody reads the pictures again
+
+    def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], Network]:
+        """See fold_job.Runner."""
+        settings = self.settings
+        torch.manual_seed(fold.seed(settings.seed))
+        network = build_network(settings, self.state)
+        recipe = PictureRecipe(network, self.source, fold, settings)
+        return train_fold(recipe, fold.data_sub, settings.epochs, on_epoch), network
+
+
+class PictureRecipe:
+    """Adam with a falling rate on balanced, augmented samples; see Recipe."""
+
+    sums = torch.float32
+
+    def __init__(
+        self, network: Network, source: Images | Features, fold: Fold, settings: Settings
+    ) -> None:
+        """`network` goes to the device of `source`."""
+        self.source, self.fold, self.settings = source, fold, settings
+        self.device = source.device
+        seed = fold.seed(settings.seed)
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.network = network.to(self.device, memory_format=memory_layout(self.device))
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimiser, LR_DECAY)
+        self.half = half_precision(settings.precision, self.device)
+
+    def losses(self) -> Iterator[tuple[Tensor, int]]:
+        """See Recipe."""
+        self.network.train()
+        labels = self.source.labels
+        for clips, slots, sample in self._samples():
+            batch = self.source.train(clips, slots, sample)
+            with _autocast(self.device, self.half):
+                output = self.source.run(self.network, batch)
+                loss = self.network.loss(_float32(output), labels[clips].to(self.device))
+            yield loss, len(clips)
+
+    def _samples(self) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
+        """The samples of an epoch's batches: positions in the index, slots, the augmentation."""
+        train = torch.from_numpy(self.fold.train)
+        labels, slots = self.source.labels[train], self.source.slots[train]
+        available = (slots[:, 1:] >= 0).sum(1).numpy()
+        pairs = sample_epoch(labels.numpy(), available, self.rng)
+        for part in torch.from_numpy(pairs).split(self.settings.batch_size):
+            sample = sample_augmentation(len(part), self.settings.augment, self.generator)
+            yield train[part[:, 0]], part[:, 1], sample
+
+    def evaluate(self) -> tuple[float, np.ndarray]:
+        """See Recipe."""
+        return evaluate(self.network, self.source, self.fold.test, self.settings)
 
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module,
-    source: Images | Features,
-    pictures: ClipPictures,
-    clips: np.ndarray,
-    settings: Settings,
-    device: torch.device,
+    network: Network, source: Images | Features, clips: np.ndarray, settings: Settings
 ) -> tuple[float, np.ndarray]:
     """Mean loss, and class scores (N, C), of the apex frames of `clips` (positions)."""
     network.eval()
-    half = half_precision(settings.precision, device)
+    half = half_precision(settings.precision, source.device)
     total, scores = 0.0, []
     for part in torch.from_numpy(clips).split(settings.batch_size):
-        with _autocast(device, half):
-            output = source.run(network, source.test(part)).float()
-        loss = network.loss(output, pictures.labels[part].to(device))
+        with _autocast(source.device, half):
+            output = _float32(source.run(network, source.test(part)))
+        loss = network.loss(output, source.labels[part].to(source.device))
         total += float(loss) * len(part)
         scores.append(network.scores(output).double().cpu().numpy())
     return total / len(clips), np.concatenate(scores)
+
+
+def _float32(output: Output) -> Output:
+    """A network's output as losses and scores want it."""
+    return output.float() if isinstance(output, Tensor) else tuple(o.float() for o in output)
 
 
 def half_precision(precision: str, device: torch.device) -> torch.dtype | None:

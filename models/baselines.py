@@ -1,11 +1,14 @@
 """Baselines: ImageNet classification networks with a new last layer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from .registry import TRUNKS, Plan, load
 from .trunks import OneStream, Trunk, efficientnet_lite0
 
 
@@ -13,6 +16,7 @@ from .trunks import OneStream, Trunk, efficientnet_lite0
 class Parts:
     """How a classification network is put together, in names of its submodules."""
 
+    model: Callable[[int], nn.Module]  # of so many classes, with random weights
     steps: list[str]  # convolutional layers
     early: int  # of the steps: what freezing "early" means
     channels: int  # of the last feature map
@@ -21,34 +25,39 @@ class Parts:
     last: str  # the layer with one output a class
 
 
-PARTS = {
-    "resnet18": Parts(
-        steps=["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"],
-        early=5,
-        channels=512,
-        pool="avgpool",
-        rest=["fc"],
-        last="fc",
-    ),
-    "vgg11": Parts(
-        steps=["features"],
-        early=0,
-        channels=512,
-        pool="avgpool",
-        rest=["classifier"],
-        last="classifier.6",
-    ),
-    "efficientnet_lite0": Parts(
-        steps=["_conv_stem", "_bn0", "_swish"]
-        + [f"_blocks.{i}" for i in range(16)]
-        + ["_conv_head", "_bn1", "_swish"],
-        early=6,
-        channels=1280,
-        pool="_avg_pooling",
-        rest=["_dropout", "_fc"],
-        last="_fc",
-    ),
-}
+def _torchvision(name: str, classes: int) -> nn.Module:
+    return torchvision.models.get_model(name, num_classes=classes)
+
+
+RESNET18 = Parts(
+    model=partial(_torchvision, "resnet18"),
+    steps=["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"],
+    early=5,
+    channels=512,
+    pool="avgpool",
+    rest=["fc"],
+    last="fc",
+)
+VGG11 = Parts(
+    model=partial(_torchvision, "vgg11"),
+    steps=["features"],
+    early=0,
+    channels=512,
+    pool="avgpool",
+    rest=["classifier"],
+    last="classifier.6",
+)
+EFFICIENTNET_LITE0 = Parts(
+    model=efficientnet_lite0,
+    steps=["_conv_stem", "_bn0", "_swish"]
+    + [f"_blocks.{i}" for i in range(16)]
+    + ["_conv_head", "_bn1", "_swish"],
+    early=6,
+    channels=1280,
+    pool="_avg_pooling",
+    rest=["_dropout", "_fc"],
+    last="_fc",
+)
 
 
 class Baseline(OneStream, nn.Module):
@@ -59,20 +68,23 @@ class Baseline(OneStream, nn.Module):
     """
 
     def __init__(self, name: str, classes: int = 3, softmax_twice: bool = False) -> None:
-        """A network with random weights; ValueError if the name is not a trunk's."""
+        """A network with random weights; ValueError if the trunk has no whole network."""
         super().__init__()
-        if name not in PARTS:
-            raise ValueError(f"no baseline '{name}': one of {', '.join(PARTS)}")
-        self.parts = PARTS[name]
-        self.last = self.parts.last
-        if name == "efficientnet_lite0":
-            model = efficientnet_lite0(classes)
-        else:
-            model = torchvision.models.get_model(name, num_classes=classes)
+        place = TRUNKS[name].baseline if name in TRUNKS else None
+        if place is None:
+            names = [name for name, entry in TRUNKS.items() if entry.baseline]
+            raise ValueError(f"no baseline '{name}': one of {', '.join(names)}")
+        self.parts: Parts = load(place)
         parts = self.parts
         self.conv = Trunk(
-            model, parts.steps, parts.channels, parts.early, side=lambda side: -(-side // 32)
+            parts.model(classes),
+            parts.steps,
+            parts.channels,
+            parts.early,
+            side=lambda side: -(-side // 32),
         )
+        # The layer that a backbone's file has for its own 1000 classes.
+        self.conv.own_layer = parts.last
         self.softmax_twice = softmax_twice
 
     def head(self, features: Tensor) -> Tensor:
@@ -91,3 +103,8 @@ class Baseline(OneStream, nn.Module):
     def scores(output: Tensor) -> Tensor:
         """Logits -> class probabilities (B, classes)."""
         return output.softmax(dim=1)
+
+
+def build(plan: Plan) -> Baseline:
+    """The baseline of an experiment."""
+    return Baseline(plan.trunk, plan.classes, plan.softmax_twice)

@@ -5,17 +5,19 @@ its own. Motion maps may be a further stream. Sizes are for resnet18 at 224 px.
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import CoordinateAttention
-from .mecapsulenet import CHANNELS, CapsuleHead, to_capsule_channels
-from .motion import MotionStream
+from .mecapsulenet import CHANNELS, CapsuleHead, MECapsuleNet, to_capsule_channels
+from .motion import MotionStream, build_lean
+from .registry import STREAMS, Fusion, Plan, make_trunk
 from .trunks import Trunk
 
-FUSIONS = ("attention", "concat", "sum")
+FUSIONS = get_args(Fusion)
 
 
 class DSNCA(CapsuleHead):
@@ -30,7 +32,7 @@ class DSNCA(CapsuleHead):
         trunks: Sequence[Trunk],
         image_size: int = 224,
         classes: int = 3,
-        fusion: str = "attention",
+        fusion: Fusion = "attention",
         motion: MotionStream | None = None,
     ) -> None:
         """One trunk a stream of pictures: the frame's, the views'.
@@ -89,3 +91,24 @@ class DSNCA(CapsuleHead):
     def forward(self, *inputs: Tensor) -> Tensor:
         """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
         return self.head(*self.features(*inputs))
+
+    def heat_layers(self) -> tuple[nn.Module | None, ...]:
+        """Pictures as coordinate attention leaves their streams; motion maps themselves."""
+        pictures = len(self.streams)
+        return (*self.attend[:pictures], *[None] * (self.motion is not None))
+
+
+def build(plan: Plan) -> MECapsuleNet | DSNCA:
+    """MECapsuleNet of one stream of pictures, DSNCA of several streams.
+
+    A motion stream is that of the lean motion network. ValueError if the image is too small.
+    """
+    streams = STREAMS[plan.streams]
+    stacked = {"frame": 1, "views": plan.views}
+    trunks = [make_trunk(plan.trunk, stacked[name]) for name in streams if name != "motion"]
+    if "motion" in streams:
+        motion = MotionStream(build_lean(plan).body, frozen=plan.adapt == "head")
+        return DSNCA(trunks, plan.image_size, plan.classes, plan.fusion, motion)
+    if len(trunks) == 1:
+        return MECapsuleNet(trunks[0], plan.image_size, plan.classes)
+    return DSNCA(trunks, plan.image_size, plan.classes, plan.fusion)

@@ -104,3 +104,7 @@ class MECapsuleNet(OneStream, CapsuleHead):
     def head(self, features: Tensor) -> Tensor:
         """(B, 256, 28, 28) -> class scores (B, classes)."""
         return self.classify(self.adapt(features))
+
+    def heat_layers(self) -> tuple[nn.Module]:
+        """What the capsules' first convolution reads: the last map that places anything."""
+        return (self.adapt,)

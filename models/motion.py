@@ -4,15 +4,14 @@ Maps come in any scale: pixels of one's own flow, or each channel stretched to i
 published maps are. So every network standardises its input, channel by channel.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .registry import Plan
+
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26)  # FACS numbers, in this order
 CLIP = 4.0  # standard deviations; more is an eyelid or a glint
-MotionKind = Literal["linear", "lean"]
 
 
 def standardise(maps: Tensor) -> Tensor:
@@ -37,6 +36,9 @@ class MotionNet(nn.Module):
     size than the network's own are resized to it.
     """
 
+    trunks = ()
+    motion = None
+
     def __init__(self, body: nn.Module, width: int, size: int, classes: int = 3) -> None:
         """`body` makes `width` features of a map of side `size`."""
         super().__init__()
@@ -45,28 +47,36 @@ class MotionNet(nn.Module):
         self.classes = nn.Linear(width, classes)
         self.units = nn.Linear(width, len(UNITS))
 
-    def features(self, maps: Tensor) -> Tensor:
+    def features(self, maps: Tensor) -> tuple[Tensor]:
         """Maps (B, 3, S, S) -> (B, width), what both heads read."""
         if maps.shape[-2:] != (self.size, self.size):
             maps = F.interpolate(maps, size=(self.size, self.size), mode="area")
-        return self.body(standardise(maps)).flatten(1)
+        return (self.body(standardise(maps)).flatten(1),)
 
-    def head(self, features: Tensor) -> Tensor:
-        """Features (B, width) -> class logits (B, classes)."""
-        return self.classes(features)
+    def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, width) -> class logits (B, classes) and unit logits (B, 16)."""
+        return self.classes(features), self.units(features)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, classes) and unit logits (B, 16)."""
-        features = self.features(maps)
-        return self.classes(features), self.units(features)
+        return self.head(*self.features(maps))
 
-    def loss(self, output: tuple[Tensor, Tensor] | Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the classes alone: real corpora are trained on those."""
-        return F.cross_entropy(output if isinstance(output, Tensor) else output[0], labels)
+    def loss(
+        self, output: tuple[Tensor, Tensor], labels: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy of the classes alone: real corpora are trained on those.
 
-    def scores(self, output: tuple[Tensor, Tensor] | Tensor) -> Tensor:
+        weight: of each class (classes,).
+        """
+        return F.cross_entropy(output[0], labels, weight=weight)
+
+    def scores(self, output: tuple[Tensor, Tensor]) -> Tensor:
         """Class probabilities (B, classes)."""
-        return (output if isinstance(output, Tensor) else output[0]).softmax(1)
+        return output[0].softmax(1)
+
+    def heat_layers(self) -> tuple[None]:
+        """The maps' own pixels: no layer has a finer map."""
+        return (None,)
 
     def unit_scores(self, output: tuple[Tensor, Tensor]) -> Tensor:
         """Probabilities of the action units (B, 16)."""
@@ -94,14 +104,15 @@ class Lean(nn.Sequential):
         )
 
 
-def build_motion(kind: MotionKind, size: int = 28, classes: int = 3) -> MotionNet:
-    """A motion network with random weights for maps of side `size`.
+def build_linear(plan: Plan) -> MotionNet:
+    """One weight a pixel and output: 45,000 at 28 px."""
+    size = plan.motion_size
+    return MotionNet(nn.Flatten(), 3 * size * size, size, plan.classes)
 
-    linear: one weight a pixel and output, 45,000 at 28 px. lean: 10,000 parameters at any size.
-    """
-    if kind == "linear":
-        return MotionNet(nn.Flatten(), 3 * size * size, size, classes)
-    return MotionNet(Lean(), 400, size, classes)
+
+def build_lean(plan: Plan) -> MotionNet:
+    """10,000 parameters at any size."""
+    return MotionNet(Lean(), 400, plan.motion_size, plan.classes)
 
 
 class MotionStream(nn.Module):

@@ -9,8 +9,8 @@ from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
 from torch import Tensor, nn
 from torch.func import functional_call
 
-TRUNKS = ("resnet18", "vgg11", "efficientnet_lite0")
-FREEZE = ("none", "early", "trunk")
+from .registry import Freeze
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -44,6 +44,7 @@ class Trunk(nn.Module):
         self.early = early
         self.side = side  # image side -> side of the feature map
         self.frozen: list[str] = []
+        self.own_layer: str | None = None  # one of `model` that no file of weights fills
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             stacked = torch.tensor(values).repeat(pictures).view(-1, 1, 1)
             self.register_buffer(name, stacked, persistent=False)
@@ -75,7 +76,13 @@ class Trunk(nn.Module):
         weight = torch.cat([colour, rest.unflatten(1, (grey, 3)).sum(2), offset], dim=1)
         return {"weight": weight}, torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
 
-    def freeze(self, depth: str) -> None:
+    def stacked(self, weight: Tensor, expected: Tensor) -> Tensor:
+        """A backbone's weight, its RGB filters repeated where they are to read several pictures."""
+        if weight.dim() == 4 and weight.shape[1] == 3 and expected.shape[1] > 3:
+            return repeat_filters(weight, expected.shape[1] // 3)
+        return weight
+
+    def freeze(self, depth: Freeze) -> None:
         """Fix nothing ("none"), the first layers ("early") or all of the trunk ("trunk")."""
         self.frozen = self.steps[: {"none": 0, "early": self.early, "trunk": None}[depth]]
         for step in self.frozen:
@@ -94,6 +101,7 @@ class OneStream:
     """What networks with one trunk, `conv`, and a `head` have in common."""
 
     conv: Trunk
+    motion = None
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
@@ -108,35 +116,39 @@ class OneStream:
         """(B, 3 x pictures, S, S) RGB in [0, 1] -> what `head` makes of the feature map."""
         return self.head(*self.features(images))
 
+    def heat_layers(self) -> tuple[nn.Module]:
+        """The trunk: its feature map is the last one."""
+        return (self.conv,)
 
-def build_trunk(name: str, pictures: int = 1) -> Trunk:
-    """A trunk with random weights, for `pictures` RGB pictures stacked along channels.
 
-    resnet18 and vgg11 give 256 channels at an eighth of the image's side, efficientnet_lite0
-    80 channels at a sixteenth. resnet18 leaves out the max-pooling after conv1.
-    """
-    if name == "resnet18":
-        model = torchvision.models.resnet18()
-        for unused in ("maxpool", "layer4", "avgpool", "fc"):
-            delattr(model, unused)
-        steps = ["conv1", "bn1", "relu", "layer1", "layer2", "layer3"]
-        # 224: conv1 64x112x112, layer1 64x112x112, layer2 128x56x56, layer3 256x28x28
-        return Trunk(model, steps, 256, 4, _halvings(3, up=True), pictures)
-    if name == "vgg11":
-        model = torchvision.models.vgg11().features[:11]
-        # 224: 64x112x112, 128x56x56, 256x56x56, 256x28x28
-        return Trunk(model, [str(i) for i in range(11)], 256, 4, _halvings(3, up=False), pictures)
-    if name == "efficientnet_lite0":
-        model = efficientnet_lite0(classes=1000)
-        model._blocks = model._blocks[:8]
-        for block in model._blocks:
-            block._depthwise_conv.__class__ = DepthwiseConv
-        for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
-            delattr(model, unused)
-        steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
-        # 160: stem 32x80x80, blocks 16x80x80, 24x40x40 (2), 40x20x20 (2), 80x10x10 (3)
-        return Trunk(model, steps, 80, 6, _halvings(4, up=True), pictures)
-    raise ValueError(f"no trunk '{name}': one of {', '.join(TRUNKS)}")
+def resnet18(pictures: int) -> Trunk:
+    """ResNet18 without the max-pooling after conv1: 256 channels at an eighth of the side."""
+    model = torchvision.models.resnet18()
+    for unused in ("maxpool", "layer4", "avgpool", "fc"):
+        delattr(model, unused)
+    steps = ["conv1", "bn1", "relu", "layer1", "layer2", "layer3"]
+    # 224: conv1 64x112x112, layer1 64x112x112, layer2 128x56x56, layer3 256x28x28
+    return Trunk(model, steps, 256, 4, _halvings(3, up=True), pictures)
+
+
+def vgg11(pictures: int) -> Trunk:
+    """VGG11's first 11 layers: 256 channels at an eighth of the side."""
+    model = torchvision.models.vgg11().features[:11]
+    # 224: 64x112x112, 128x56x56, 256x56x56, 256x28x28
+    return Trunk(model, [str(i) for i in range(11)], 256, 4, _halvings(3, up=False), pictures)
+
+
+def lite0(pictures: int) -> Trunk:
+    """EfficientNet-Lite0's first eight blocks: 80 channels at a sixteenth of the side."""
+    model = efficientnet_lite0(classes=1000)
+    model._blocks = model._blocks[:8]
+    for block in model._blocks:
+        block._depthwise_conv.__class__ = DepthwiseConv
+    for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
+        delattr(model, unused)
+    steps = ["_conv_stem", "_bn0", "_swish"] + [f"_blocks.{i}" for i in range(8)]
+    # 160: stem 32x80x80, blocks 16x80x80, 24x40x40 (2), 40x20x20 (2), 80x10x10 (3)
+    return Trunk(model, steps, 80, 6, _halvings(4, up=True), pictures)
 
 
 def repeat_filters(weight: Tensor, pictures: int) -> Tensor:

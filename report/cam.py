@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from captum.attr import InputXGradient, LayerGradCam
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from data.apex.cells import cells_mask, hull_mask
 from loso.settings import Settings
-from models.motion import MotionNet
+from models.network import Network, class_output
 
 ERASED = 0.2  # share of the picture that the test of a map erases
 RANDOM_TRIES = 5
@@ -28,52 +28,34 @@ class Heat:
     map: np.ndarray
 
 
-def stream_names(settings: Settings) -> list[str]:
-    """The streams of a network, in the order of its inputs."""
-    names = {"2d": ["frame"], "3d": ["views"], "dual": ["frame", "views"], "motion": []}
-    return names[settings.pictures] + ["motion"] * settings.reads_motion
-
-
 def heat_maps(
-    network: nn.Module, batch: tuple[Tensor, ...], target: int, settings: Settings
+    network: Network, batch: tuple[Tensor, ...], target: int, settings: Settings
 ) -> list[Heat]:
     """One map a stream for the score of class `target`; `batch` is of one clip.
 
-    Pictures: Grad-CAM (Selvaraju et al. 2017) on the last feature map before streams meet, which
-    is also the last one before capsules, whose own maps are too coarse to place anything. Motion
-    maps: their pixels times the gradient, which for a linear network is the exact share of each
-    pixel in the score.
+    Of the layers that the network names for it, Grad-CAM (Selvaraju et al. 2017): the last feature
+    map before streams meet, which is also the last one before capsules, whose own maps are too
+    coarse to place anything. Else the input's pixels times the gradient, which for a linear
+    network is the exact share of each pixel in the score.
     """
     network.eval()
     inputs = tuple(x.detach().clone().requires_grad_() for x in batch)
 
     def score(*streams: Tensor) -> Tensor:
-        output = network(*streams)
-        return output[0] if isinstance(network, MotionNet) else output  # logits, or lengths
+        return class_output(network(*streams))  # logits, or lengths
 
     heats = []
-    layers = camera_layers(network)
-    for position, stream in enumerate(stream_names(settings)):
-        if stream == "motion":
+    for position, (stream, layer) in enumerate(zip(settings.inputs, network.heat_layers())):
+        if layer is None:
             shares = InputXGradient(score).attribute(inputs, target=target)[position]
             coarse = shares.sum(1, keepdim=True).clamp_min(0)  # what speaks for the class
         else:
-            camera = LayerGradCam(score, layers[position])
+            camera = LayerGradCam(score, layer)
             coarse = camera.attribute(inputs, target=target, relu_attributions=True)
         size = inputs[position].shape[-2:]
         fine = F.interpolate(coarse.detach(), size=size, mode="bilinear", align_corners=False)
         heats.append(Heat(stream, fine[0, 0].float().cpu().numpy()))
     return heats
-
-
-def camera_layers(network: nn.Module) -> list[nn.Module]:
-    """The layer of each stream of pictures whose output Grad-CAM weighs."""
-    if isinstance(network, MotionNet):
-        return []
-    if hasattr(network, "attend"):  # DSNCA: as coordinate attention leaves the streams
-        return list(network.attend)
-    # MECapsuleNet: what the capsules' first convolution reads. Baselines: the last feature map.
-    return [network.adapt if hasattr(network, "adapt") else network.conv]
 
 
 def share_in_cells(heat: np.ndarray, landmarks: np.ndarray) -> tuple[float, float]:
@@ -91,7 +73,7 @@ def share_in_cells(heat: np.ndarray, landmarks: np.ndarray) -> tuple[float, floa
 
 @torch.no_grad()
 def erasing_costs(
-    network: nn.Module,
+    network: Network,
     batch: tuple[Tensor, ...],
     heats: list[Heat],
     target: int,
@@ -99,7 +81,7 @@ def erasing_costs(
 ) -> tuple[float, float]:
     """How far the score of a class falls when a fifth of every stream's picture is erased.
 
-    The hottest fifth by `heats`, and a random fifth of the same grain (the mean of five draws).
+    The hottest fifth by `heats`, and a random fifth of the same grain (the mean of five).
     A map that means something costs more than chance.
     """
     generator = np.random.default_rng(seed)
@@ -117,7 +99,7 @@ def erasing_costs(
     return fall(hottest), float(np.mean(tries))
 
 
-def _score(network: nn.Module, batch: tuple[Tensor, ...], target: int) -> Tensor:
+def _score(network: Network, batch: tuple[Tensor, ...], target: int) -> Tensor:
     return network.scores(network(*batch))[0, target]
 
 

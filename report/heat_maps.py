@@ -7,25 +7,27 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from common.errors import UserError, warn
 from common.progress import progress_bar
+from data.augmentation import stored_size
+from data.clip_set import ClipSet
 from data.corpora.description import CLASSES
 from data.disk.frames import read_image
 from data.faces import FaceFinder
 from data.motion.flow import face_frame
 from data.pictures import resize
-from data.transforms import centre_crop, stored_size
+from data.transforms import centre_crop
 from data.view_pictures import read_views
 from data.views import SIZE, YAWS, view_folder
 from loso.checkpoints import read_network, settings_from, weights_path
 from loso.folds import make_folds
-from loso.inputs import Inputs, find_inputs
+from loso.inputs import load_inputs
 from loso.predict import ClipFrames, Readings, build_saved, clip_batch
 from loso.records import read_json
 from loso.results import write_tables
 from loso.settings import Settings
+from models.network import Network
 
 from .cam import erasing_costs, heat_maps, share_in_cells
 from .figures import Format, panel_path, save_figure
@@ -48,7 +50,7 @@ class Look:
 
 
 def look(
-    network: nn.Module,
+    network: Network,
     settings: Settings,
     clip: ClipFrames | None,
     readings: Readings,
@@ -96,23 +98,23 @@ def write_attention(
         raise UserError(
             f"{folder}: its networks were not kept; run its command again with --save-weights"
         )
-    inputs = find_inputs(settings)
-    jobs, missing = {}, []
-    for fold in make_folds(inputs.index, settings.classes):
+    clips = load_inputs(settings)
+    chosen, missing = {}, []
+    for fold in make_folds(clips.index, settings.classes):
         if weights_path(folder, fold.data_sub).is_file():
-            jobs[fold.data_sub] = fold.test[:limit]
+            chosen[fold.data_sub] = fold.test[:limit]
         else:
             missing.append(fold.data_sub)
     if missing:
         warn(f"{folder.name}: no network of {len(missing)} folds: {', '.join(missing)}")
     rows = []
-    with progress_bar("heat maps", sum(len(clips) for clips in jobs.values())) as bar:
-        for data_sub, clips in jobs.items():
+    with progress_bar("heat maps", sum(map(len, chosen.values()))) as bar:
+        for data_sub, positions in chosen.items():
             path = weights_path(folder, data_sub)
             network = build_saved(read_network(path), path)
-            for position in clips:
-                clip = inputs.index.iloc[position]
-                picked, readings = _of_index(settings, inputs, position, faces)
+            for position in positions:
+                clip = clips.index.iloc[position]
+                picked, readings = _of_index(settings, clips, position, faces)
                 name = f"{clip['data']} {clip['subject']} {clip['clip']}"
                 seen = look(network, settings, picked, readings, faces, name, int(clip["label"]))
                 seen.save(panel_path(folder, clip, form))
@@ -132,15 +134,15 @@ def write_attention(
 
 
 def _of_index(
-    settings: Settings, inputs: Inputs, position: int, faces: FaceFinder
+    settings: Settings, clips: ClipSet, position: int, faces: FaceFinder
 ) -> tuple[ClipFrames | None, Readings]:
-    clip = inputs.index.iloc[position]
+    clip = clips.index.iloc[position]
     views = maps = picked = None
     if settings.reads_views:
         size = stored_size(settings.image_size, settings.augment)
         views = read_views(view_folder(settings.root3d, clip), size)
     if settings.reads_motion:
-        maps = inputs.maps[position]
+        maps = clips.motion[position].numpy()
     if clip["apex_frame_path"]:
         picked = _read_frames(settings.root, clip, faces)
     return picked, Readings(views, maps)

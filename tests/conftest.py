@@ -153,10 +153,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-FAST = (
-    "--trunk", "efficientnet_lite0", "--weights", "package", "--freeze", "trunk",
-    "--image-size", "97", "--augment", "flip", "--epochs", "2", "--device", "cpu",
-)  # fmt: skip
+FAST = ("--preset", "demo", "--image-size", "97", "--epochs", "2", "--device", "cpu")
 
 
 def write_views(folder: Path, label: int, names=None, side: int = 224) -> None:

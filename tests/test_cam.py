@@ -12,11 +12,11 @@ from common.errors import UserError
 from data.apex.cells import face_cells
 from data.faces import FaceFinder, FoundFace, load_face_finder
 from loso.experiment import run_experiment
-from loso.motion import load_synthetic
 from loso.predict import ClipFrames, Readings
 from loso.settings import Settings
+from loso.synthetic_weights import load_synthetic
 from models.baselines import Baseline
-from report.cam import erasing_costs, heat_maps, share_in_cells, stream_names
+from report.cam import erasing_costs, heat_maps, share_in_cells
 from report.heat_maps import look, write_attention
 
 
@@ -172,8 +172,8 @@ def test_share_in_cells(finder):
 
 
 def test_streams_in_order_of_the_networks_inputs():
-    assert stream_names(Settings(streams="dual+motion")) == ["frame", "views", "motion"]
-    assert stream_names(Settings(streams="motion")) == ["motion"]
+    assert Settings(streams="dual+motion").inputs == ("frame", "views", "motion")
+    assert Settings(streams="motion").inputs == ("motion",)
 
 
 def test_a_ready_map_without_frames_has_no_share(finder):

@@ -15,9 +15,9 @@ from torch import nn
 from common.checkpoints import load_checkpoint, named_as, one_line, tensors_of
 from common.errors import UserError
 from loso.checkpoints import read_state_dict
-from loso.motion import build_start, load_synthetic, read_start
 from loso.networks import build_network, read_weights
 from loso.settings import Settings
+from loso.synthetic_weights import load_synthetic
 
 LITE = {"trunk": "efficientnet_lite0", "image_size": 97}
 
@@ -113,7 +113,7 @@ def test_motion_networks_too(tmp_path, prefix):
              if not n.endswith("num_batches_tracked")}  # fmt: skip
     torch.save({"model": state, "acc": np.float32(0.5)}, tmp_path / "m.pth")
     settings = Settings(streams="motion", motion_net="lean", weights=str(tmp_path / "m.pth"))
-    net = build_start(settings, read_start(settings))
+    net = build_network(settings, read_weights(settings))
     assert torch.equal(net.units.weight, load_synthetic("lean").units.weight)
 
 

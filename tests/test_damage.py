@@ -12,11 +12,11 @@ from conftest import FAST, call, write_frame, write_views
 from test_loso import settings_of
 
 from common.errors import UserError
+from data.clip_set import load_clips
 from data.index import read_index
-from data.pictures import load_pictures
 from data.views import claim_views, view_folder
 from loso.experiment import run_experiment
-from loso.inputs import find_inputs, load_inputs
+from loso.inputs import load_inputs
 from loso.records import read_records
 
 DAMAGE = {
@@ -50,31 +50,31 @@ def neighbour(root, clip, number):
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_frame_beside_the_apex_costs_that_frame(root, capsys, kind):
     index, four = tables(root)
-    whole = load_pictures(index, four, root, (20, 24))
+    whole = load_clips(index, four, root, (20, 24))
     path = neighbour(root, 7, 1)
     DAMAGE[kind](path)
-    left = load_pictures(index, four, root, (20, 24))
+    left = load_clips(index, four, root, (20, 24))
     errors = capsys.readouterr().err
     assert f"smic_02 {index['clip'][7]}: left out a frame beside the apex: {path}: " in errors
     assert "1 frames beside an apex cannot be read and are left out" in errors
     assert left.index.equals(index)
     assert left.slots[7, 4] == -1  # the others move up: sampling counts on that
     assert (left.slots[7, :4] >= 0).all()
-    kept = [whole.pictures[whole.slots[7, slot]] for slot in (0, 1, 3, 4)]
-    assert all(torch.equal(left.pictures[s], one) for s, one in zip(left.slots[7], kept))
+    kept = [whole.frames[whole.slots[7, slot]] for slot in (0, 1, 3, 4)]
+    assert all(torch.equal(left.frames[s], one) for s, one in zip(left.slots[7], kept))
     for other in (c for c in range(len(index)) if c != 7):
         for slot in range(5):
-            one, two = (p.pictures[p.slots[other, slot]] for p in (whole, left))
+            one, two = (p.frames[p.slots[other, slot]] for p in (whole, left))
             assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_apex_costs_its_clip(root, capsys, kind):
     index, four = tables(root)
-    whole = load_pictures(index, four, root, (20, 24))
+    whole = load_clips(index, four, root, (20, 24))
     path = root / index["apex_frame_path"][7]
     DAMAGE[kind](path)
-    left = load_pictures(index, four, root, (20, 24))
+    left = load_clips(index, four, root, (20, 24))
     errors = capsys.readouterr().err
     assert f"skipped smic_02 {index['clip'][7]}: apex frame {path}: " in errors
     assert "1 of 24 clips are left out: their apex frame cannot be read" in errors
@@ -83,7 +83,7 @@ def test_a_damaged_apex_costs_its_clip(root, capsys, kind):
     for now, before in enumerate(i for i in range(24) if i != 7):
         for slot in range(5):
             one, two = whole.slots[before, slot], left.slots[now, slot]
-            assert torch.equal(whole.pictures[one], left.pictures[two])
+            assert torch.equal(whole.frames[one], left.frames[two])
 
 
 def test_strict_makes_both_an_error_that_names_the_file(root):
@@ -91,21 +91,21 @@ def test_strict_makes_both_an_error_that_names_the_file(root):
     path = neighbour(root, 3, 0)
     path.write_bytes(b"")
     with pytest.raises(UserError, match=rf"smic_01 .*{re.escape(str(path))}: empty.*\(--strict\)"):
-        load_pictures(index, four, root, (20, 24), strict=True)
+        load_clips(index, four, root, (20, 24), strict=True)
     write_frame(path)
     apex = root / index["apex_frame_path"][3]
     apex.write_bytes(b"")
     with pytest.raises(UserError, match=re.escape(str(apex))):
-        load_pictures(index, four, root, (20, 24), strict=True)
+        load_clips(index, four, root, (20, 24), strict=True)
     write_frame(apex)
-    load_pictures(index, four, root, (20, 24), strict=True)
+    load_clips(index, four, root, (20, 24), strict=True)
 
 
 def test_all_apexes_gone_is_one_error_and_no_list(root, capsys):
     shutil.rmtree(root / "SMIC")
     index, four = tables(root)
     with pytest.raises(UserError, match=r"none of the 24 clips can be read; the first: smic_01"):
-        load_pictures(index, four, root, (20, 24))
+        load_clips(index, four, root, (20, 24))
     assert capsys.readouterr().err == ""
 
 
@@ -113,14 +113,14 @@ def test_a_companion_with_more_than_four_rows_a_clip(root):
     index, four = tables(root)
     extra = four.groupby("clip").head(1).assign(apex_frame_path="not/there.jpg")
     neighbour(root, 2, 0).write_bytes(b"")
-    left = load_pictures(index, pd.concat([four, extra]), root, (20, 24))
+    left = load_clips(index, pd.concat([four, extra]), root, (20, 24))
     assert (left.slots[2] >= 0).sum() == 4
 
 
 def test_an_index_of_motion_alone_has_no_frames(root):
     index, _ = tables(root)
     with pytest.raises(UserError, match="names no apex frames"):
-        load_pictures(index.assign(apex_frame_path=""), None, root, (20, 24))
+        load_clips(index.assign(apex_frame_path=""), None, root, (20, 24))
 
 
 def test_a_run_goes_on_without_them_and_counts(root, tmp_path, capsys):
@@ -178,13 +178,13 @@ def test_views_and_maps_stay_with_their_clips(root, tmp_path, streams):
     beside.unlink()
     if "motion" in streams:
         paths[15].unlink()
-    inputs = find_inputs(settings)
-    read = load_inputs(settings, inputs)
-    assert len(read.index) == len(read.slots) == len(read.view_slots) == len(whole)
+    read = load_inputs(settings)
+    assert len(read.index) == len(read.slots) == len(read.views.slots) == len(whole)
+    assert len(read.views.pictures) == len(read.views.folders)
     assert read.index["clip"].tolist() == whole
-    assert ((read.slots >= 0) == (read.view_slots >= 0)).all()
+    assert ((read.slots >= 0) == (read.views.slots >= 0)).all()
     for clip, row in read.index.iterrows():
-        assert inputs.views[0][read.view_slots[clip, 0]] == view_folder(views, row)
+        assert read.views.folders[read.views.slots[clip, 0]] == view_folder(views, row)
         if read.motion is not None:
             number = index["clip"].tolist().index(row["clip"])
             one, other = read.motion[clip][0], np.load(paths[number])[0]

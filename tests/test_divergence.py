@@ -13,9 +13,10 @@ from test_leakage import FROZEN, LEAN
 from common.errors import UserError
 from loso.experiment import run_experiment
 from loso.folds import Fold
-from loso.motion import load_synthetic, motion_epochs
+from loso.motion import motion_epochs
 from loso.records import epoch_record, only_class, read_records, write_json
 from loso.settings import Settings
+from loso.synthetic_weights import load_synthetic
 from models.mecapsulenet import CapsuleHead
 from models.motion import MotionNet
 

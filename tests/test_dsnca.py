@@ -8,8 +8,8 @@ import torch
 from conftest import FAST, GOLDEN, call, run, write_views
 
 from common.errors import UserError
+from data.clip_set import load_clips
 from data.index import read_index
-from data.pictures import load_pictures
 from data.transforms import apply_geometry_to_views, sample_augmentation
 from data.view_pictures import load_views, view_rows
 from data.views import YAWS, claim_views, view_folder
@@ -18,7 +18,7 @@ from loso.settings import Settings
 from models.attention import CoordinateAttention
 from models.dsnca import DSNCA, FUSIONS
 from models.mecapsulenet import MECapsuleNet
-from models.trunks import TRUNKS, build_trunk
+from models.registry import TRUNKS, make_trunk
 
 
 def test_coordinate_attention_equals_golden():
@@ -39,7 +39,7 @@ def test_coordinate_attention_equals_golden():
 @pytest.mark.parametrize("name", TRUNKS)
 def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
     torch.manual_seed(0)
-    plain, path = build_trunk(name).eval(), tmp_path / "plain.pth"
+    plain, path = make_trunk(name).eval(), tmp_path / "plain.pth"
     torch.save(plain.model.state_dict(), path)
     settings = Settings(trunk=name, weights=str(path), streams="3d", image_size=97)
     wide = build_network(settings, read_weights(settings)).conv.eval()
@@ -51,12 +51,12 @@ def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
 
 def networks():
     for fusion in FUSIONS:
-        lite = (build_trunk("efficientnet_lite0"), build_trunk("efficientnet_lite0", 13))
+        lite = (make_trunk("efficientnet_lite0"), make_trunk("efficientnet_lite0", 13))
         yield pytest.param(DSNCA(lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
-    residual = (build_trunk("resnet18"), build_trunk("resnet18", 13))
+    residual = (make_trunk("resnet18"), make_trunk("resnet18", 13))
     yield pytest.param(DSNCA(residual, 97, 5), (3, 39), id="dual-resnet18-5")
     for views in (13, 14):
-        trunk = build_trunk("efficientnet_lite0", views)
+        trunk = make_trunk("efficientnet_lite0", views)
         yield pytest.param(MECapsuleNet(trunk, 97), (3 * views,), id=f"3d-{views}")
 
 
@@ -84,13 +84,13 @@ def test_each_ablation_overfits_one_batch(network, channels):
 
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="no fusion 'product'"):
-        DSNCA([build_trunk("resnet18"), build_trunk("resnet18", 13)], 97, 3, "product")
+        DSNCA([make_trunk("resnet18"), make_trunk("resnet18", 13)], 97, 3, "product")
 
 
 def test_views_are_read_once_in_order_of_the_yaw(tiny, root3d, tmp_path, capsys):
     index = read_index(tiny / "index/smic_apex.csv")
     four = read_index(tiny / "index/smic_four_frames.csv", companion=True)
-    slots = load_pictures(index, four, tiny, (97, 97)).slots
+    slots = load_clips(index, four, tiny, (97, 97)).slots
     folders, rows = view_rows(index, four, root3d, own=True)
     assert len(folders) == len(index) * 5
     assert ((rows >= 0) == (slots >= 0)).all()
@@ -215,7 +215,7 @@ def test_views_of_another_backend_are_refused(tiny, broken, tmp_path):
 
 
 def test_settings_of_streams_that_contradict():
-    with pytest.raises(UserError, match="one stream"):
+    with pytest.raises(UserError, match="--network baseline reads --streams 2d, not dual"):
         Settings(network="baseline", streams="dual")
     with pytest.raises(UserError, match="--views 14 goes with"):
         Settings(streams="dual", views=14)

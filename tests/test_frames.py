@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 from data.apex.spotting import all_frames, frames_between
+from data.clip_set import load_clips
 from data.disk import video_file
 from data.disk.clip_frames import read_frames
 from data.disk.file_kinds import file_of
@@ -29,7 +30,6 @@ from data.disk.frames import (
 )
 from data.index import read_index
 from data.motion.maps import motion_maps
-from data.pictures import load_pictures
 from data.views import view_folder
 
 RUN = range(46, 87)
@@ -433,12 +433,12 @@ def test_a_corpus_of_videos_goes_from_spotting_to_maps(tmp_path):
     assert (index["apex_frame"] - other["apex_frame"]).abs().max() <= 1
     assert index["onset_frame_path"].tolist() == ["s1/s1_ne_00.mkv#0", "s2/s2_ne_01.mkv#0"]
     assert index["offset_frame_path"][0] == f"s1/s1_ne_00.mkv#{FRAMES - 1}"
-    pictures = load_pictures(index, None, tmp_path / "HS", (48, 48))
-    assert len(pictures.pictures) == 2
-    maps = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
+    pictures = load_clips(index, None, tmp_path / "HS", (48, 48))
+    assert len(pictures.frames) == 2
+    maps, _ = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
     assert np.isfinite(maps).all()
     assert len(list((tmp_path / "cache").iterdir())) == 2
-    again = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
+    again, _ = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
     assert np.array_equal(again, maps)
 
 

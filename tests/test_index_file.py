@@ -16,7 +16,7 @@ from data.corpora.annotation import read_annotation
 from data.corpora.description import CORPORA
 from data.disk.frames import ClipFolders
 from data.index import build_index, four_frames_path, join_indexes, read_index, write_index
-from loso.inputs import find_inputs
+from loso.inputs import load_inputs
 from loso.settings import Settings
 from tools import pretrain_motion
 
@@ -160,17 +160,17 @@ def earlier_project(tiny, folder):
 
 def test_training_finds_companions_and_says_truly_where_none_is(tiny, tmp_path, capsys):
     index = earlier_project(tiny, tmp_path)
-    assert len(find_inputs(Settings(index=index, root=tiny)).pictures.four_frames) == 96
+    assert len(load_inputs(Settings(index=index, root=tiny)).four_frames) == 96
     assert capsys.readouterr().err == ""
     alone = tmp_path / "alone.csv"
     alone.write_bytes(index.read_bytes())
-    assert find_inputs(Settings(index=alone, root=tiny)).pictures.four_frames is None
+    assert load_inputs(Settings(index=alone, root=tiny)).four_frames is None
     assert "alone_four_frames.csv: not there" in capsys.readouterr().err
     companion = tmp_path / "smic_four_apex_3.csv"
-    found = find_inputs(Settings(index=alone, root=tiny, four_frames=companion))
-    assert len(found.pictures.four_frames) == 96
+    found = load_inputs(Settings(index=alone, root=tiny, four_frames=companion))
+    assert len(found.four_frames) == 96
     with pytest.raises(UserError, match=r"none\.csv: no such index"):
-        find_inputs(Settings(index=alone, root=tiny, four_frames=tmp_path / "none.csv"))
+        load_inputs(Settings(index=alone, root=tiny, four_frames=tmp_path / "none.csv"))
 
 
 def test_reconstruction_says_truly_where_no_companion_is(tiny, tmp_path):

@@ -20,11 +20,12 @@ from common.errors import UserError
 from data.index import read_index
 from loso import experiment
 from loso.experiment import run_experiment
+from loso.fold_job import Job, load_job
 from loso.folds import make_folds
-from loso.inputs import Inputs, find_inputs
+from loso.inputs import load_inputs
 from loso.launch import local as launch
 from loso.launch import ray as launch_ray
-from loso.launch.local import Job, choose_workers
+from loso.launch.local import choose_workers
 from loso.launch.sharing import pack, read_shared, unpack, write_shared
 from loso.progress import RunProgress
 from loso.records import read_records
@@ -207,7 +208,7 @@ class Silent:
 def test_a_bug_in_a_worker_raises_with_the_workers_traceback(tiny, tmp_path):
     settings = settings_of(tiny, tmp_path)
     index = read_index(settings.index)
-    job = Job(settings, Inputs(index), Broken())
+    job = Job(settings, index, Broken())
     shared = write_shared(job, tmp_path / "shared")
     with pytest.raises(RuntimeError, match=r"fold smic_01\n(?s:.*)no_such_attribute"):
         list(launch._in_processes(shared, 1, make_folds(index, 3), Silent()))
@@ -254,7 +255,7 @@ def test_what_is_shared_is_mapped_not_copied(tmp_path):
 def test_frozen_features_leave_the_pictures_behind(tiny, tmp_path):
     """What goes to the workers is what they read."""
     settings = settings_of(tiny, tmp_path)
-    runner = launch.load_runner(settings, find_inputs(settings), torch.device("cpu"))
+    runner = load_job(settings, load_inputs(settings), torch.device("cpu")).runner
     sizes = [len(buffer) for buffer in pack(runner)[1]]
     assert runner.source.streams[0][0].numel() * 4 in sizes
     frames = runner.source.streams[0][1].numel()

@@ -14,15 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UserError
+from data.clip_set import load_clips
 from data.index import read_index
-from data.pictures import load_pictures
 from loso.batches import Features, Images
+from loso.device import resolve_device
 from loso.experiment import run_experiment
 from loso.folds import by_glasses, choose_folds, make_folds
 from loso.metrics import bootstrap, scores
 from loso.networks import build_network, read_weights
+from loso.presets import preset
 from loso.records import read_record, read_records, record_predictions
-from loso.settings import Settings, resolve_device
+from loso.settings import Settings
 
 
 def settings_of(tiny, result, **changes):
@@ -30,15 +32,11 @@ def settings_of(tiny, result, **changes):
         "index": tiny / "index/smic_apex.csv",
         "root": tiny,
         "result": result,
-        "trunk": "efficientnet_lite0",
-        "weights": "package",
-        "freeze": "trunk",
         "image_size": 97,
-        "augment": "flip",
         "epochs": 2,
         "device": "cpu",
     }
-    return Settings(**(plain | changes))
+    return preset("demo", **plain | changes)
 
 
 def records_of(folder):
@@ -116,18 +114,18 @@ def test_interrupted_by_ctrl_c_it_goes_on_to_the_same_records(trained, tiny, tmp
 def test_cached_features_equal_the_whole_network(tiny):
     settings = settings_of(tiny, tiny)
     index = read_index(settings.index)
-    pictures = load_pictures(index, None, tiny, (97, 97))
+    clips = load_clips(index, None, tiny, (97, 97))
     network = build_network(settings, read_weights(settings))
-    assert Features.fit(pictures, network, settings)
-    images = Images(pictures, settings, torch.device("cpu"))
+    assert Features.fit(clips, network, settings)
+    images = Images(clips, settings, torch.device("cpu"))
     cached = Features(images, network)
     rows = torch.tensor([3, 1, 7])
     network.eval()
     with torch.no_grad():
         expected = network(*images.test(rows))
         assert torch.allclose(cached.run(network, cached.test(rows)), expected, atol=1e-5)
-    assert not Features.fit(pictures, network, settings_of(tiny, tiny, augment="full"))
-    assert not Features.fit(pictures, network, settings_of(tiny, tiny, freeze="early"))
+    assert not Features.fit(clips, network, settings_of(tiny, tiny, augment="full"))
+    assert not Features.fit(clips, network, settings_of(tiny, tiny, freeze="early"))
 
 
 def test_unfrozen_training_with_full_augmentation_learns(tiny, tmp_path):

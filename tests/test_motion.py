@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from common import errors
 from common.errors import UserError
+from data.clip_set import MotionFrom, load_clips
 from data.faces import FaceFinder, load_face_finder
 from data.motion.flow import (
     clip_motion,
@@ -238,25 +239,38 @@ def clips(tmp_path, points):
     return pd.DataFrame(rows)
 
 
-def test_clips_without_a_map_are_named_and_nan(clips, finder, tmp_path, capsys):
-    maps = motion_maps(clips, tmp_path, faces=finder)
+def test_clips_without_a_map_are_told_and_nan(clips, finder, tmp_path):
+    maps, faults = motion_maps(clips, tmp_path, faces=finder)
     assert np.isfinite(maps).all((1, 2, 3)).tolist() == [True, False, False]
+    assert set(faults) == {1, 2}
+    assert "onset and apex are the same picture" in faults[1]
+    assert faults[2].startswith("onset and apex are the same frame")
+
+
+def test_clips_without_a_map_are_named_counted_and_left_out(clips, finder, tmp_path, capsys):
+    clips = clips.assign(data="smic", subject="01", label=0)
+    motion = MotionFrom(28, "dis", tmp_path / "cache")
+    left = load_clips(clips, None, tmp_path, None, motion=motion)
     message = capsys.readouterr().err
     assert "skipped smic_01 b: " in message
-    assert "onset and apex are the same picture" in message
     assert "skipped smic_01 c: onset and apex are the same frame" in message
-    assert "2 of 3 clips have no motion map" in message
-    with pytest.raises(UserError, match="none of the 2 clips has a motion map"):
-        motion_maps(clips[1:], tmp_path, faces=finder)
+    assert "2 of 3 clips are left out: they have no motion map" in message
+    assert left.index["clip"].tolist() == ["a"]
+    assert left.left_out == ("smic_01 b", "smic_01 c")
+    assert len(left.motion) == 1
+    with pytest.raises(UserError, match="none of the 2 clips can be read; the first: smic_01 b: "):
+        load_clips(clips[1:], None, tmp_path, None, motion=motion)
+    with pytest.raises(UserError, match=r"smic_01 b: .*same picture.*\(--strict\)"):
+        load_clips(clips, None, tmp_path, None, motion=motion, strict=True)
 
 
 def test_maps_are_computed_once(clips, finder, tmp_path):
     clips, cache = clips[:1], tmp_path / "cache"
     first = Counting(finder.finder)
-    maps = motion_maps(clips, tmp_path, cache=cache, faces=first)
+    maps, _ = motion_maps(clips, tmp_path, cache=cache, faces=first)
     assert first.calls == 2
     again = Counting(finder.finder)
-    assert np.array_equal(motion_maps(clips, tmp_path, cache=cache, faces=again), maps)
+    assert np.array_equal(motion_maps(clips, tmp_path, cache=cache, faces=again)[0], maps)
     assert again.calls == 0
     assert len(list(cache.iterdir())) == 1
     # Another size, and another picture in the file's place, are other maps.
@@ -271,7 +285,7 @@ def test_index_with_ready_maps_needs_no_frames(tmp_path, points):
     made = motion_map(FACE, moved(FACE, points[[48]], [(-3, -2)]), points, points)
     write_rgb(tmp_path / "m.png", own_range(made))
     index = pd.DataFrame({"data_sub": ["a"], "clip": ["b"], "motion_path": ["m.png"]})
-    maps = motion_maps(index, tmp_path)
+    maps, _ = motion_maps(index, tmp_path)
     assert np.array_equal(maps[0], read_map(tmp_path / "m.png"))
     with pytest.raises(ValueError, match="face finder"):
         motion_maps(index.drop(columns="motion_path"), tmp_path)
@@ -279,7 +293,7 @@ def test_index_with_ready_maps_needs_no_frames(tmp_path, points):
 
 def test_cache_file_that_is_cut_off_is_made_anew(clips, finder, tmp_path):
     cache = tmp_path / "cache"
-    maps = motion_maps(clips[:1], tmp_path, cache=cache, faces=finder)
+    maps, _ = motion_maps(clips[:1], tmp_path, cache=cache, faces=finder)
     (kept,) = cache.iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
-    assert np.array_equal(motion_maps(clips[:1], tmp_path, cache=cache, faces=finder), maps)
+    assert np.array_equal(motion_maps(clips[:1], tmp_path, cache=cache, faces=finder)[0], maps)

@@ -18,17 +18,16 @@ from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (
     STRENGTH,
-    SYNTHETIC_WEIGHTS,
     linear_epochs,
-    load_synthetic,
     motion_epochs,
     predict_maps,
-    synthetic_facts,
 )
 from loso.predict import Classifier, ClipFrames
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings
-from models.motion import UNITS, build_motion, flip, standardise, vary
+from loso.synthetic_weights import SYNTHETIC_WEIGHTS, load_synthetic, synthetic_facts
+from models.motion import UNITS, flip, standardise, vary
+from models.registry import Plan, make_network
 from synthetic.motion.domains import HELD_OUT, TRAINING
 from synthetic.motion.pairs import make_motion
 
@@ -76,14 +75,14 @@ def test_variation_follows_from_its_generator():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_shapes_at_other_sizes_and_lean_is_lean(kind):
-    net = build_motion(kind, size=28, classes=5).eval()
+    net = make_network(kind, Plan(streams="motion", classes=5)).eval()
     for size in (20, 28, 64):
         classes, units = net(torch.rand(2, 3, size, size))
         assert classes.shape == (2, 5)
         assert units.shape == (2, len(UNITS))
     if kind == "lean":
         assert sum(p.numel() for p in net.parameters()) < 20_000
-        assert build_motion(kind, size=56)(torch.rand(2, 3, 56, 56))[0].shape == (2, 3)
+        assert make_network(kind, Plan(motion_size=56))(torch.rand(2, 3, 56, 56))[0].shape == (2, 3)
 
 
 def test_committed_weights_say_what_made_them():
@@ -146,7 +145,7 @@ def test_wrong_weights_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"tools\.pretrain_motion makes it"):
         load_synthetic("lean", tmp_path / "text.safetensors")
     save_file({"lean.other": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="holds no 'lean' network"):
+    with pytest.raises(UserError, match="holds no 'lean' network of this version"):
         load_synthetic("lean", tmp_path / "other.safetensors")
 
 

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from common.errors import UserError
 from loso.checkpoints import read_network
 from loso.experiment import run_experiment
-from loso.motion import SYNTHETIC_WEIGHTS, build_start, load_synthetic, read_start
+from loso.networks import build_network, read_weights
 from loso.records import read_records, record_labels, record_predictions
 from loso.settings import Settings
+from loso.synthetic_weights import SYNTHETIC_WEIGHTS, load_synthetic
 from synthetic.motion.domains import HELD_OUT
 from synthetic.motion.pairs import make_motion
 
@@ -174,6 +175,6 @@ def test_five_classes_take_a_new_head():
         streams="motion", classes=5, dataset="casme2", adapt="head", motion_net="lean"
     )
     assert settings.name == "casme2_5_motion_lean_head"
-    net, drawn = build_start(settings, read_start(settings)), load_synthetic("lean")
+    net, drawn = build_network(settings, read_weights(settings)), load_synthetic("lean")
     assert net.classes.out_features == 5
     assert torch.equal(net.units.weight, drawn.units.weight)

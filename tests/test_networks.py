@@ -8,24 +8,25 @@ import torchvision
 from safetensors.torch import save_file
 
 from common.errors import UserError
-from loso.networks import build_network, read_state_dict, read_weights
+from loso.checkpoints import read_state_dict
+from loso.networks import build_network, read_weights
 from loso.settings import Settings
 from models.baselines import Baseline
 from models.mecapsulenet import MECapsuleNet, head_sizes
-from models.trunks import TRUNKS, build_trunk
+from models.registry import TRUNKS, make_trunk
 
 
 @pytest.mark.parametrize("name", TRUNKS)
 @pytest.mark.parametrize("size", [97, 128, 225])
 def test_trunk_gives_the_feature_map_it_announces(name, size):
-    trunk = build_trunk(name).eval()
+    trunk = make_trunk(name).eval()
     with torch.no_grad():
         out = trunk(torch.rand(1, 3, size, size))
     assert out.shape == (1, trunk.channels, trunk.side(size), trunk.side(size))
 
 
 def test_paper_sizes():
-    network = MECapsuleNet(build_trunk("resnet18"), 224)
+    network = MECapsuleNet(make_trunk("resnet18"), 224)
     assert network.sizes == (
         "image 3x224x224 -> trunk 256x28x28 -> conv 9x9 256x20x20 -> "
         "1152 primary capsules x 8 (6x6 grid) -> 3 capsules x 16"
@@ -43,8 +44,8 @@ def test_kernels_shrink_with_the_image(side, expected):
 
 def test_too_small_an_image_names_the_smallest():
     with pytest.raises(ValueError, match=r"40 px are too small: 49 at least"):
-        MECapsuleNet(build_trunk("resnet18"), 40)
-    MECapsuleNet(build_trunk("resnet18"), 49)
+        MECapsuleNet(make_trunk("resnet18"), 40)
+    MECapsuleNet(make_trunk("resnet18"), 49)
 
 
 def test_published_state_dict_loads_strictly():
@@ -62,7 +63,7 @@ def test_published_state_dict_loads_strictly():
         "primarycaps.conv2d.bias": torch.randn(256),
         "digitcaps.weight": torch.randn(3, 1152, 16, 8),
     }
-    network = MECapsuleNet(build_trunk("resnet18"), 224)
+    network = MECapsuleNet(make_trunk("resnet18"), 224)
     network.load_state_dict(published, strict=True)
     assert torch.equal(network.digitcaps.weight, published["digitcaps.weight"])
 
@@ -72,14 +73,14 @@ def test_published_state_dict_loads_strictly():
     [("resnet18", "early", 15), ("resnet18", "none", 0), ("vgg11", "early", 4)],
 )
 def test_freeze_fixes_the_published_parameters(trunk, depth, fixed):
-    module = build_trunk(trunk)
+    module = make_trunk(trunk)
     module.freeze(depth)
     flags = [p.requires_grad for p in module.parameters()]
     assert flags == [False] * fixed + [True] * (len(flags) - fixed)
 
 
 def test_a_frozen_trunk_never_changes_its_features():
-    trunk = build_trunk("efficientnet_lite0")
+    trunk = make_trunk("efficientnet_lite0")
     trunk.freeze("trunk")
     images = torch.rand(2, 3, 97, 97)
     trunk.eval()
@@ -92,9 +93,9 @@ def test_a_frozen_trunk_never_changes_its_features():
 @pytest.mark.parametrize(
     "network",
     [
-        MECapsuleNet(build_trunk("resnet18"), 97),
-        MECapsuleNet(build_trunk("vgg11"), 97),
-        MECapsuleNet(build_trunk("efficientnet_lite0"), 97),
+        MECapsuleNet(make_trunk("resnet18"), 97),
+        MECapsuleNet(make_trunk("vgg11"), 97),
+        MECapsuleNet(make_trunk("efficientnet_lite0"), 97),
         Baseline("resnet18"),
         Baseline("efficientnet_lite0"),
     ],
@@ -216,4 +217,4 @@ def test_no_network_says_what_to_do(monkeypatch, tmp_path):
 
 def test_imagenet_has_no_lite0():
     with pytest.raises(UserError, match="use --weights package"):
-        read_weights(Settings(trunk="efficientnet_lite0"))
+        read_weights(Settings(trunk="efficientnet_lite0", weights="imagenet"))

@@ -9,9 +9,9 @@ from conftest import write_frame
 
 from common.errors import UserError
 from common.files import write_whole
+from data.clip_set import load_clips
 from data.disk.frames import UnreadableImageError, read_image
 from data.index import read_index
-from data.pictures import load_pictures
 
 RGB = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
@@ -60,20 +60,20 @@ def test_a_file_that_is_no_image_is_refused(tmp_path, content):
 def test_pictures_are_read_once_and_found_by_slot(tiny):
     index = read_index(tiny / "index/smic_apex.csv")
     four = read_index(tiny / "index/smic_four_frames.csv", companion=True)
-    pictures = load_pictures(index, four, tiny, (20, 24))
-    assert pictures.pictures.dtype == torch.uint8
-    assert pictures.pictures.shape == (24 * 5, 3, 20, 24)
+    pictures = load_clips(index, four, tiny, (20, 24))
+    assert pictures.frames.dtype == torch.uint8
+    assert pictures.frames.shape == (24 * 5, 3, 20, 24)
     assert (pictures.slots >= 0).all()
     apex = cv2.resize(
         read_image(tiny / index["apex_frame_path"][7]), (24, 20), interpolation=cv2.INTER_AREA
     )
-    stored = pictures.pictures[pictures.slots[7, 0]]
+    stored = pictures.frames[pictures.slots[7, 0]]
     assert torch.equal(stored, torch.from_numpy(apex).movedim(-1, 0))
 
 
 def test_without_a_companion_the_apex_is_all_there_is(tiny, capsys):
     index = read_index(tiny / "index/smic_apex.csv")
-    pictures = load_pictures(index, None, tiny, (16, 16))
+    pictures = load_clips(index, None, tiny, (16, 16))
     assert (pictures.slots[:, 1:] == -1).all()
     assert "24 of 24 clips have no neighbouring frames" in capsys.readouterr().err
 
@@ -84,7 +84,7 @@ def test_a_tiny_picture_is_named(tmp_path):
         {"data": ["smic"], "subject": ["01"], "clip": ["c"], "apex_frame_path": ["a.png"]}
     )
     with pytest.raises(UserError, match=r"a.png: 1x1 pixels, too small"):
-        load_pictures(index, None, tmp_path, (16, 16))
+        load_clips(index, None, tmp_path, (16, 16))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from common import memory
 from common import parallel as workers
-from loso import inputs
-from loso.inputs import UNKNOWN_MEMORY, free_memory
+from common.memory import UNKNOWN_MEMORY, free_memory
+from loso.device import resolve_device
 from loso.launch import local as launch
 from loso.launch.local import choose_workers
-from loso.settings import Settings, resolve_device
+from loso.settings import Settings
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_memory_that_sysconf_does_not_know(no_proc, monkeypatch):
     def unknown(name):
         raise ValueError("unrecognized configuration name")
 
-    monkeypatch.setattr(inputs.os, "sysconf", unknown)
+    monkeypatch.setattr(memory.os, "sysconf", unknown)
     assert free_memory() == UNKNOWN_MEMORY
 
 

@@ -14,17 +14,16 @@ from torchvision.transforms import InterpolationMode
 from benchmarks.bench_composite import composite_clips
 from benchmarks.plain import make_optimiser, plain_network, step
 from common.errors import UserError
+from data.clip_set import load_clips
 from data.index import read_index
-from data.pictures import load_pictures
 from data.sampling import sample_epoch
 from data.transforms import augment, sample_augmentation, to_float
-from loso import training
 from loso.batches import Features, Images
 from loso.folds import make_folds
 from loso.networks import build_network, read_weights
 from loso.settings import Settings
-from loso.training import half_precision, train_fold
-from models.trunks import TRUNKS, build_trunk
+from loso.training import PictureRecipe, half_precision, train_fold
+from models.registry import TRUNKS, make_trunk
 
 CPU = torch.device("cpu")
 V2 = (v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation, v2.adjust_hue)
@@ -55,7 +54,7 @@ def test_a_batch_is_augmented_as_torchvision_does_it_image_by_image(kind):
 def test_grey_pictures_are_read_like_three_equal_channels(name, grey):
     """In float64, where no rounding moves a value past the bend of a ReLU."""
     torch.manual_seed(0)
-    trunk = build_trunk(name, 14 if grey == 13 else 2).eval().double()
+    trunk = make_trunk(name, 14 if grey == 13 else 2).eval().double()
     colour, views = torch.rand(2, 3 * (grey == 13), 65, 65), torch.rand(2, grey, 65, 65)
     colour, views = colour.double(), views.double()
     whole = torch.cat([colour, views.repeat_interleave(3, 1)], 1)
@@ -76,11 +75,11 @@ def test_ten_steps_have_the_losses_of_the_plain_way(tiny, monkeypatch, freeze):
         weights="package", freeze=freeze, image_size=97, epochs=10, batch_size=8, device="cpu",
         augment="flip" if freeze == "trunk" else "full", precision="float32",
     )  # fmt: skip
-    pictures = load_pictures(read_index(settings.index), None, tiny, (97, 97))
-    fold = make_folds(pictures.index, 3)[0]
+    clips = load_clips(read_index(settings.index), None, tiny, (97, 97))
+    fold = make_folds(clips.index, 3)[0]
     network = build_network(settings, read_weights(settings))
     theirs = plain_network(network)
-    source = Images(pictures, settings, CPU)
+    source = Images(clips, settings, CPU)
     if freeze == "trunk":
         source = Features(source, network)
     # Ours, each step's loss noted.
@@ -91,27 +90,26 @@ def test_ten_steps_have_the_losses_of_the_plain_way(tiny, monkeypatch, freeze):
         return loss(output, labels)
 
     monkeypatch.setattr(network, "loss", noted)
-    monkeypatch.setattr(
-        training, "evaluate", lambda *_: (0.0, [[0.0] * 3])
-    )  # the steps alone, no scores
-    train_fold(network, source, pictures, fold, settings, CPU, lambda _: None)
+    recipe = PictureRecipe(network, source, fold, settings)
+    monkeypatch.setattr(recipe, "evaluate", lambda: (0.0, [[0.0] * 3]))  # the steps alone
+    train_fold(recipe, "fold", settings.epochs, lambda _: None)
     # The plain way on the same draws.
     seed = fold.seed(settings.seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     optimiser = make_optimiser(theirs, settings.learning_rate)
     theirs.train()
     plain = []
-    labels, available = pictures.labels, np.zeros(len(fold.train), int)
+    labels, available = clips.labels, np.zeros(len(fold.train), int)
     while len(plain) < 10:
         pairs = sample_epoch(labels[fold.train].numpy(), available, rng)
         for part in torch.from_numpy(pairs).split(settings.batch_size):
-            clips = torch.from_numpy(fold.train)[part[:, 0]]
+            rows = torch.from_numpy(fold.train)[part[:, 0]]
             made = sample_augmentation(len(part), settings.augment, generator)
-            images = to_float(pictures.pictures[pictures.slots[clips, 0]])
+            images = to_float(clips.frames[clips.slots[rows, 0]])
             images = [
                 one_by_one(image, made.part(i), freeze == "none") for i, image in enumerate(images)
             ]
-            plain.append(step(theirs, optimiser, [torch.stack(images)], labels[clips]))
+            plain.append(step(theirs, optimiser, [torch.stack(images)], labels[rows]))
         for group in optimiser.param_groups:
             group["lr"] *= 0.9
     assert len(losses) >= 10
@@ -145,12 +143,13 @@ def test_bf16_trains_nearly_as_float32_and_is_recorded(tiny, tmp_path):
             device="cpu", precision=precision,
         )  # fmt: skip
         assert settings.facts()["precision"] == precision
-        pictures = load_pictures(read_index(settings.index), None, tiny, (97, 97))
-        fold = make_folds(pictures.index, 3)[0]
+        clips = load_clips(read_index(settings.index), None, tiny, (97, 97))
+        fold = make_folds(clips.index, 3)[0]
         torch.manual_seed(0)
         network = build_network(settings, read_weights(settings))
-        source = Features(Images(pictures, settings, CPU), network)
-        epochs = train_fold(network, source, pictures, fold, settings, CPU, lambda _: None)
+        source = Features(Images(clips, settings, CPU), network)
+        recipe = PictureRecipe(network, source, fold, settings)
+        epochs = train_fold(recipe, "fold", settings.epochs, lambda _: None)
         losses[precision] = [epoch["train_loss"] for epoch in epochs]
     assert losses["bf16"] != losses["float32"]
     assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
@@ -162,7 +161,7 @@ def test_the_speed_table_needs_the_demo_set(tmp_path):
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == f"error: {tmp_path}: no demo set with views; `make bench` draws them\n"
+    assert done.stderr == f"error: {tmp_path}: no demo set with views; `make bench` makes them\n"
 
 
 def test_the_composite_that_is_timed_is_as_large_as_the_real_one():

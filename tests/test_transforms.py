@@ -1,6 +1,7 @@
 """Batched augmentation agrees with torchvision's v2 functions, image by image."""
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
@@ -9,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
+from data.augmentation import Augment, stored_size
 from data.transforms import (
-    AUGMENT,
     apply_colour,
     apply_geometry,
     centre_crop,
     sample_augmentation,
-    stored_size,
 )
 
 PLAIN = torch.tensor([1.0, 1.0, 1.0, 0.0])
@@ -72,7 +72,7 @@ def test_evaluation_is_the_centre():
     assert torch.equal(apply_geometry(images, nothing, 224), images[..., 5:229, 8:232])
 
 
-@given(st.sampled_from(AUGMENT), st.integers(0, 1000))
+@given(st.sampled_from(get_args(Augment)), st.integers(0, 1000))
 def test_draws_stay_in_their_ranges(augment, seed):
     d = sample_augmentation(64, augment, torch.Generator().manual_seed(seed))
     assert d.angle.abs().max() <= (8 if augment in ("full", "crop") else 0)

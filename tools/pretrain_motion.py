@@ -19,8 +19,9 @@ from common.errors import UserError
 from common.files import write_whole
 from common.parallel import cores
 from loso.metrics import scores
-from loso.motion import SYNTHETIC_WEIGHTS
-from models.motion import UNITS, MotionNet, build_motion, standardise, vary
+from loso.synthetic_weights import SYNTHETIC_WEIGHTS
+from models.motion import UNITS, MotionNet, build_lean, build_linear, standardise, vary
+from models.registry import Plan
 from synthetic.motion.domains import HELD_OUT, TRAINING
 from synthetic.motion.pairs import VERSION, SyntheticMotion, make_motion
 
@@ -81,8 +82,8 @@ def main(
 
 def fit_linear(pairs: SyntheticMotion) -> MotionNet:
     """Class-balanced logistic regression on standardised maps, of classes and of each unit."""
-    net = build_motion("linear", pairs.maps.shape[-1]).eval()
-    x = net.features(torch.from_numpy(pairs.maps)).numpy()
+    net = build_linear(Plan(motion_size=pairs.maps.shape[-1])).eval()
+    x = net.features(torch.from_numpy(pairs.maps))[0].numpy()
     settings = {"C": STRENGTH, "class_weight": "balanced", "max_iter": 200}
     model = LogisticRegression(**settings).fit(x, pairs.labels)
     _put(net.classes, model.coef_, model.intercept_)
@@ -107,7 +108,7 @@ def train_lean(pairs: SyntheticMotion, seed: int, epochs: int) -> MotionNet:
     """Train the lean network on classes and units together."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    net = build_motion("lean")
+    net = build_lean(Plan())
     maps = standardise(torch.from_numpy(pairs.maps))
     labels, units = torch.from_numpy(pairs.labels), torch.from_numpy(pairs.units).float()
     steps = len(maps) // BATCH

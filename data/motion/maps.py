@@ -59,21 +59,20 @@ def motion_maps(
     cache: Path | None = None,
     faces: FaceFinder | None = None,
     flow: Flow = "dis",
-    strict: bool = False,
-) -> np.ndarray:
-    """Motion maps (N, 3, size, size) float32 of an index's clips, in its order.
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Motion maps (N, 3, size, size) float32 of an index's clips, and why a clip has none.
 
     A column motion_path names ready maps below `root`: then nothing else is read, and no
-    face finder is needed. A clip that has no map (a picture unreadable, a face in one of its
-    frames alone, onset = apex) is NaN throughout and named by a warning (with `strict` a
-    UserError); drop those rows by np.isfinite. UserError if no clip has one. Maps from frames are
-    kept in `cache`, one file a clip, under a hash of pictures, size, flow, finder and VERSION.
+    face finder is needed. A clip without a map (a picture unreadable, a face in one of its
+    frames alone, onset = apex) is NaN throughout; its position and fault come second. Maps from
+    frames are kept in `cache`, one file a clip, under a hash of pictures, size, flow, finder and
+    VERSION.
     """
     ready = "motion_path" in index
     if not ready and faces is None:
         raise ValueError("maps from frames need a face finder")
     maps = np.full((len(index), 3, size, size), np.nan, np.float32)
-    failed = []
+    faults = {}
     for i, clip in enumerate(index.to_dict("records")):
         name = f"{clip['data_sub']} {clip['clip']}"
         try:
@@ -82,15 +81,8 @@ def motion_maps(
             else:
                 maps[i] = _cached(clip, root, size, cache, faces, flow, name)
         except UserError as error:
-            if strict:
-                raise UserError(f"{name}: {error} (--strict)") from error
-            failed.append(name)
-            warn(f"skipped {name}: {error}")
-    if len(failed) == len(index):
-        raise UserError(f"none of the {len(index)} clips has a motion map; the first: {failed[0]}")
-    if failed:
-        warn(f"{len(failed)} of {len(index)} clips have no motion map")
-    return maps
+            faults[i] = str(error)
+    return maps, faults
 
 
 def _cached(

@@ -19,9 +19,9 @@ import torch
 
 from common.checkpoints import one_line
 from common.errors import UserError, warn
+from loso.fold_job import Failed, Job, Trained, Watch, checked, prepare_process, try_train
 from loso.folds import Fold
 
-from .local import Failed, Job, Trained, Watch, checked, prepare_process, try_train
 from .sharing import pack, unpack
 
 RETRIES = 3  # of a fold whose worker was lost
@@ -68,8 +68,7 @@ def ray_folds(job: Job, folds: list[Fold], device: torch.device, watch: Watch) -
         try:
             while running:
                 finished, _ = ray.wait(list(running), timeout=POLL_SECONDS)
-                for tell, arguments in ray.get(events.take.remote()):
-                    getattr(watch, tell)(*arguments)
+                _tell(watch, ray.get(events.take.remote()))
                 for reference in finished:
                     yield checked(_outcome(reference, running.pop(reference)))
         finally:
@@ -141,27 +140,38 @@ def _outcome(reference: Any, fold: Fold) -> Trained | Failed:
         ) from error
 
 
+_Event = tuple[str, dict | None]  # a fold and the record of its epoch; None: the fold begins
+
+
 class _Events:
     """What the folds tell a Watch, until the driver takes it."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[str, tuple]] = []
+        self.held: list[_Event] = []
 
-    def add(self, tell: str, *arguments: object) -> None:
-        self.held.append((tell, arguments))
+    def add(self, data_sub: str, epoch: dict | None) -> None:
+        self.held.append((data_sub, epoch))
 
-    def take(self) -> list[tuple[str, tuple]]:
+    def take(self) -> list[_Event]:
         held, self.held = self.held, []
         return held
 
 
+def _tell(watch: Watch, events: list[_Event]) -> None:
+    for data_sub, epoch in events:
+        if epoch is None:
+            watch.start_fold(data_sub)
+        else:
+            watch.epoch(data_sub, epoch)
+
+
 def _train(shared: list, fold: Fold, events: Any) -> Trained | Failed:
     """A task: one fold."""
-    events.add.remote("start_fold", fold.data_sub)
+    events.add.remote(fold.data_sub, None)
     job = _job(shared[0])
 
     def on_epoch(epoch: dict) -> None:
-        events.add.remote("epoch", fold.data_sub, epoch)
+        events.add.remote(fold.data_sub, epoch)
 
     return try_train(job, fold, on_epoch)
 

