@@ -14,7 +14,7 @@ from data.disk.file_kinds import video_frame
 from data.disk.frame_names import digit_runs
 from data.disk.frames import NEAR, frame_number
 
-from .faces import FoundFace
+from .face_search import FoundFace
 
 YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
 SIZE = 224  # pixels a side

@@ -18,7 +18,8 @@ import torch
 from common.errors import UserError, warn
 from common.parallel import fixed_threads, worker_pool
 from common.progress import progress_bar
-from data.faces import FOUND_BY, FaceFinder, NoFaceError, load_face_finder
+from data.face_search import FOUND_BY
+from data.faces import FaceFinder, NoFaceError, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.views import BackendName, claim_views, note_faceless, view_folder

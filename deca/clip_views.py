@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.faces import FoundFace
+from data.face_search import FoundFace
 from data.views import MakeViews
 
 

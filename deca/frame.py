@@ -13,7 +13,8 @@ from PIL import Image
 
 from common.errors import UserError, warn
 from data.disk.frames import UnreadableImageError, read_image
-from data.faces import FaceFinder, FoundFace, NoFaceError
+from data.face_search import FoundFace
+from data.faces import FaceFinder, NoFaceError
 from data.views import BackendName, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.faces import FoundBy
+from data.face_search import FoundBy
 
 
 @dataclass(frozen=True)

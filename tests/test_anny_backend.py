@@ -17,7 +17,8 @@ from deca.rasterizer import rasterize
 from deca.reconstruction import Face
 from deca.render_views import render_in_image, render_views
 from synthetic.demo.figure import build_figure
-from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.people import sample_person, sample_setting
+from synthetic.demo.plan import generator
 from synthetic.demo.render import render
 from tools.make_head_landmarks import MIRROR
 

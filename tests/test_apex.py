@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from common.errors import UserError
 from data.apex.cells import CELL_NAMES, cell_values, cells_curve, face_cells
 from data.apex.pattern import pattern_curve
-from data.apex.spotting import ApexSettings, all_frames, find_apex, frames_between, plot_apex
+from data.apex.plot import plot_apex
+from data.apex.spotting import ApexSettings, all_frames, find_apex, frames_between
 from data.disk.clip_frames import read_frames
-from data.faces import FaceFinder, FoundFace
+from data.face_search import FoundFace
+from data.faces import FaceFinder
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "apex_small.npz")
 PATTERN, CELLS = ApexSettings("dlib"), ApexSettings("dlib", method="cells")

@@ -10,7 +10,8 @@ from conftest import PLACES, run
 
 from common.errors import UserError
 from data.apex.cells import face_cells
-from data.faces import FaceFinder, FoundFace, load_face_finder
+from data.face_search import FoundFace
+from data.faces import FaceFinder, load_face_finder
 from loso.experiment import run_experiment
 from loso.motion import load_synthetic
 from loso.predict import ClipFrames, Readings

@@ -17,6 +17,7 @@ from deca.anny.head import load_head
 from synthetic.demo import corpora as demo
 from synthetic.demo.corpora import draw_clip, make_demo
 from synthetic.demo.figure import build_figure
+from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import (
     CORPORA,
     FULL_SIZE,
@@ -26,8 +27,6 @@ from synthetic.demo.plan import (
     Size,
     intensity,
     plan,
-    sample_person,
-    sample_setting,
 )
 from synthetic.demo.render import render
 from synthetic.demo.tables import action_units, write_tables

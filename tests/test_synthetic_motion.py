@@ -12,7 +12,8 @@ from data.motion.flow import clip_motion, flow_to_maps
 from deca.anny.head import load_head
 from models.motion import UNITS as NETWORK_UNITS
 from synthetic.demo.figure import build_figure
-from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.people import sample_person, sample_setting
+from synthetic.demo.plan import generator
 from synthetic.demo.render import render
 from synthetic.motion import pairs as pairs
 from synthetic.motion.actions import PATTERNS, UNIT_NUMBERS, UNITS, Acting, draw_actions, names_of

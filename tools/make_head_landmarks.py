@@ -19,7 +19,8 @@ from deca.anny.fit import LANDMARKS
 from deca.anny.head import load_head
 from deca.raycast import Scene
 from synthetic.demo.figure import build_figure
-from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.people import sample_person, sample_setting
+from synthetic.demo.plan import generator
 from synthetic.demo.render import place_camera, render
 
 PEOPLE = 40

@@ -21,7 +21,8 @@ from data.faces import NoFaceError, load_face_finder
 from data.index import clip_folder
 from data.landmarks import fan_is_here, load_landmark_finder
 
-from .spotting import Apex, ApexSettings, find_apex, frames_between, plot_apex
+from .plot import plot_apex
+from .spotting import Apex, ApexSettings, find_apex, frames_between
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from common.errors import UserError, warn
-from common.files import write_whole
 from common.progress import progress_bar
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import list_frames, nearest_frame, no_frame, no_images, number_frames
-from data.faces import FaceFinder, FoundFace, NoFaceError, load_face_finder
+from data.face_search import FoundFace
+from data.faces import FaceFinder, NoFaceError
 from data.landmarks import FinderName
 
 from .cells import cells_curve, face_cells
@@ -140,39 +140,6 @@ def all_frames(path: Path) -> ClipSource:
     if not path.is_file():
         raise UserError(f"{path}: no such folder of frames or video file")
     return path
-
-
-def process_clip(path: Path, settings: ApexSettings, plots: Path | None) -> None:
-    """Print the apex of a folder of frames or a video file, and write its plot."""
-    faces = load_face_finder(settings.landmarks, settings.face)
-    apex = find_apex(all_frames(path), faces, settings, str(path))
-    print(f"{path}: apex {apex.frame}, of frames {apex.numbers[0]} to {apex.numbers[-1]}")
-    if plots:
-        plot = plots / f"{path.stem}.png"
-        plot_apex(apex, path.name, plot)
-        print(f"curve: {plot}")
-
-
-def plot_apex(apex: Apex, title: str, path: Path) -> None:
-    """Write a picture of the curve with its peak."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 2.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(apex.numbers, apex.curve, color="0.4", marker=".")
-    axes.axvline(apex.frame, color="tab:red", linewidth=1)
-    axes.annotate(
-        f" apex {apex.frame}",
-        (apex.frame, 0.02),
-        xycoords=("data", "axes fraction"),
-        color="tab:red",
-    )
-    axes.set(title=title, xlabel="frame", ylabel="change")
-    axes.spines[["top", "right"]].set_visible(False)
-    with write_whole(path) as part:
-        figure.savefig(part, dpi=100)
 
 
 def _check_count(count: int, clip: str) -> None:

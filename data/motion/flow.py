@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from common.errors import UserError
-from data.faces import FoundFace
+from data.face_search import FoundFace
 from data.geometry import similarity
 
 Flow = Literal["dis", "tvl1"]
