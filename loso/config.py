@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from common.errors import UserError
+from common.version import VERSION
 from data.corpora.description import CORPORA
 
 from .folds import Fold
@@ -31,7 +32,7 @@ def describe(settings: Settings, inputs: Inputs, folds: list[Fold], device: torc
         "versions": {
             name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")
         }
-        | {"python": platform.python_version()},
+        | {"python": platform.python_version(), "dsnca": VERSION},
         "git_commit": _git_commit(),
     }
 

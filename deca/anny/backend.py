@@ -156,7 +156,9 @@ class AnnyBackend:
         # what lids and lips leave open can be seen in the views, so there the image may go.
         starts = (vertices + 0.001 * normals).cpu().numpy()
         scene = Scene(vertices.cpu().numpy(), self.head.faces.cpu().numpy())
-        hidden = torch.from_numpy(scene.blocked(starts, np.float32([[0, 0, 1]]))).to(self.device)
+        hidden = torch.from_numpy(scene.blocked(starts, np.array([[0, 0, 1]], np.float32))).to(
+            self.device
+        )
         seen = self.face * ~(hidden & self.skin)
         normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
         maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))

@@ -120,7 +120,7 @@ def _landmarks() -> dict[str, np.ndarray]:
     x, y, z = place.T
 
     def nearest(*at: float) -> np.ndarray:
-        return np.array([np.linalg.norm(place - np.float32(at), axis=1).argmin()])
+        return np.array([np.linalg.norm(place - np.array(at, np.float32), axis=1).argmin()])
 
     eyes = np.unique(load_head().faces.numpy()[load_head().regions["eyes"].numpy()])
     eyes = eyes[z[eyes] > 18]  # the right eyeball has no back

@@ -64,10 +64,10 @@ def place_camera(figure: Figure, setting: Setting) -> Camera:
     eyes = (figure.points.eyes[0] + figure.points.eyes[1]) / 2
     metres = (eyes[1] - figure.points.chin[1]) / (EYES_TO_CHIN * HEIGHT * setting.zoom)  # a pixel
     middle = eyes[1] - metres * HEIGHT * (0.5 - EYE_ROW)
-    eye = np.float32([setting.shift[0], middle + setting.shift[1], DISTANCE])
+    eye = np.array([setting.shift[0], middle + setting.shift[1], DISTANCE], np.float32)
     focal = (DISTANCE - eyes[2]) / metres
     directions = perspective_rays(HEIGHT, WIDTH, focal)[1]
-    top, bottom = (np.float32(colour) for colour in setting.backdrop)
+    top, bottom = (np.array(colour, np.float32) for colour in setting.backdrop)
     share = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
     shade = 1 - 0.25 * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None] ** 2
     backdrop = ((top + (bottom - top) * share) * shade).reshape(-1, 3)
@@ -121,7 +121,9 @@ def _look(
         edge[here] |= step
         edge[there] |= step
     outlined = np.flatnonzero(edge)
-    quarter = camera.pixel * np.float32([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]]) / 4
+    quarter = (
+        camera.pixel * np.array([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]], np.float32) / 4
+    )
     more = (camera.directions[outlined][:, None] + quarter).reshape(-1, 3)
     second = scene.first_hit(camera.eye, more)
     hits = Hits(
@@ -148,14 +150,14 @@ def _lamps(setting: Setting) -> tuple[np.ndarray, np.ndarray, slice]:
     dome = _sphere(28)
     dome = dome[dome[:, 2] > -0.35]
     sky = 0.55 + 0.45 * dome[:, 1:2]
-    lamps, colours = [dome], [2 * np.float32(setting.ambient) * sky / sky.sum()]
+    lamps, colours = [dome], [2 * np.array(setting.ambient, np.float32) * sky / sky.sum()]
     for at, colour, size, count in (
         (setting.key, setting.key_colour, 0.35, 12),
         (setting.fill, setting.fill_colour, 0.5, 6),
     ):
-        soft = _unit(np.float32(at)) + size * _sphere(count)
+        soft = _unit(np.array(at, np.float32)) + size * _sphere(count)
         lamps.append(soft / np.linalg.norm(soft, axis=1, keepdims=True))
-        colours.append(np.tile(np.float32(colour) / count, (count, 1)))
+        colours.append(np.tile(np.array(colour, np.float32) / count, (count, 1)))
     key = slice(len(dome), len(dome) + 12)
     return np.concatenate(lamps).astype(np.float32), np.concatenate(colours), key
 
@@ -205,7 +207,7 @@ def _light(
 
 def _half(lamp: tuple[float, float, float]) -> np.ndarray:
     """The normal that mirrors a lamp into the camera."""
-    return _unit(_unit(np.float32(lamp)) + np.float32([0, 0, 1]))
+    return _unit(_unit(np.array(lamp, np.float32)) + np.array([0, 0, 1], np.float32))
 
 
 def _reflectance(figure: Figure, face: np.ndarray, bary: np.ndarray) -> np.ndarray:
@@ -231,7 +233,11 @@ def _glints(setting: Setting, place: np.ndarray, turn: np.ndarray) -> np.ndarray
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True) @ turn.T
     glints = np.zeros((len(place), 3), np.float32)
     for at, colour in ((setting.key, setting.key_colour), (setting.fill, setting.fill_colour)):
-        glints += 0.5 * smoothstep(0.985, 0.995, normal @ _half(at))[:, None] * np.float32(colour)
+        glints += (
+            0.5
+            * smoothstep(0.985, 0.995, normal @ _half(at))[:, None]
+            * np.array(colour, np.float32)
+        )
     return glints
 
 
@@ -256,4 +262,6 @@ def _add_lenses(
     along = (x - middle + 0.8 * (y - figure.points.eyes[0][1])) / style.half_width
     streak = np.exp(-(((along - 0.55) / 0.22) ** 2)) + 0.6 * np.exp(-(((along - 0.1) / 0.07) ** 2))
     veil = (0.03 + style.glare * streak)[:, None]
-    colours[before] = colours[before] * 0.94 * (1 - veil) + veil * np.float32([0.85, 0.9, 1.0])
+    colours[before] = colours[before] * 0.94 * (1 - veil) + veil * np.array(
+        [0.85, 0.9, 1.0], np.float32
+    )

@@ -19,7 +19,9 @@ from deca.raycast import Scene, orthographic_rays
 SIDE = 2048  # texels along v; about 1.8 to the millimetre on the face
 LEFT = 0.58  # the charts of the head lie at u > LEFT
 SOCKET = (0.45, 0.22, 0.19)  # around the eyeball
-EYE_CENTRE = np.float32([31.2, 28.6, 19.1])  # of the left eyeball; the right one mirrors it
+EYE_CENTRE = np.array(
+    [31.2, 28.6, 19.1], np.float32
+)  # of the left eyeball; the right one mirrors it
 SOCKET_PATCH, SKIN_PATCH = (4, 4), (20, 4)  # column, row of the middle of two 8x8 patches
 IRIS_ANGLE = 0.44  # radians seen from the eyeball's centre
 
@@ -200,7 +202,7 @@ def paint(looks: Looks) -> np.ndarray:
     marks = texels()
     x, y, z = marks.place.T
     side = np.abs(x)
-    skin = np.float32(looks.skin)
+    skin = np.array(looks.skin, np.float32)
     face = np.tile(skin, (len(x), 1))
 
     # Blotches, pores, freckles; flushed cheeks and nose; darker lids.
@@ -210,18 +212,18 @@ def paint(looks: Looks) -> np.ndarray:
     cheeks = np.exp(-(((side - 42) / 17) ** 2) - ((y + 5) / 18) ** 2) * (z > -10)
     nose = np.exp(-((side / 13) ** 2) - ((y + 6) / 13) ** 2) * (z > 40)
     flush = looks.flush * (0.8 * cheeks + 0.7 * nose + 0.6 * marks.ears)
-    face *= 1 - flush[:, None] * np.float32([0.02, 0.16, 0.15])
+    face *= 1 - flush[:, None] * np.array([0.02, 0.16, 0.15], np.float32)
     spots = smoothstep(1.2, 2.2, _smooth_noise(rng, marks, 2.0))
     spots *= looks.freckles * np.exp(-(((y - 5) / 22) ** 2)) * (z > 0)
-    face *= 1 - spots[:, None] * np.float32([0.22, 0.33, 0.38])
+    face *= 1 - spots[:, None] * np.array([0.22, 0.33, 0.38], np.float32)
     lids = np.exp(-((marks.lid_distance / 5) ** 2))
-    face *= 1 - lids[:, None] * np.float32([0.10, 0.14, 0.12])
+    face *= 1 - lids[:, None] * np.array([0.10, 0.14, 0.12], np.float32)
 
     # Stubble around the mouth and along the jaw.
     beard = smoothstep(-16, -34, y - 0.30 * np.maximum(side - 30, 0)) * smoothstep(-35, -5, z)
     beard *= smoothstep(-104, -88, y) * (1 - marks.lips) * looks.stubble
     grain = 0.75 + 0.25 * _smooth_noise(rng, marks, 0.6)
-    face = _mix(face, 0.45 * skin + 0.35 * np.float32(looks.hair), 0.62 * beard * grain)
+    face = _mix(face, 0.45 * skin + 0.35 * np.array(looks.hair, np.float32), 0.62 * beard * grain)
 
     # Lips: redder, finely creased, dark along the line between them.
     creases = 1 + 0.05 * _streaks(rng, x / 0.9, y / 8)
@@ -239,7 +241,7 @@ def paint(looks: Looks) -> np.ndarray:
 
     face = _mix(face, looks.hair, _brows(rng, looks, marks))
     strands = _streaks(rng, np.arctan2(x, z + 45) * 95, y / 30 + z / 40)
-    hair = np.float32(looks.hair) * (1 + 0.22 * strands)[:, None]
+    hair = np.array(looks.hair, np.float32) * (1 + 0.22 * strands)[:, None]
     edge = hair_depth(marks.place, looks) + 2.0 * strands
     edge += 2 * _smooth_noise(rng, marks, 6)
     scalp = smoothstep(-4, 8, edge) * (1 - smoothstep(0.2, 0.6, marks.ears))
@@ -287,12 +289,12 @@ def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
     angle = np.arctan2(np.hypot(ray[:, 0], ray[:, 1]), ray[:, 2])
     turn = np.arctan2(ray[:, 1], ray[:, 0])
     white = (
-        np.float32([0.80, 0.77, 0.74])
-        - np.float32([0.05, 0.16, 0.16]) * smoothstep(0.5, 0.95, angle)[:, None]
+        np.array([0.80, 0.77, 0.74], np.float32)
+        - np.array([0.05, 0.16, 0.16], np.float32) * smoothstep(0.5, 0.95, angle)[:, None]
     )
     fibres = 0.85 + 0.12 * np.sin(23 * turn) + 0.06 * np.sin(41 * turn + 1)
     iris = (
-        np.float32(looks.iris)
+        np.array(looks.iris, np.float32)
         * (fibres * np.interp(angle / IRIS_ANGLE, [0.3, 0.8, 1], [1.1, 1, 0.45]))[:, None]
     )
     colour = _mix(white, iris, 1 - smoothstep(IRIS_ANGLE - 0.02, IRIS_ANGLE + 0.05, angle))

@@ -143,7 +143,7 @@ def _marks(head: Head) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], int]:
         middle[0, head.phenotypes.index("age")] = 2 / 3
         mean = head.neutral(middle, torch.zeros(1, len(head.local_changes)))[0].numpy()
     eyes = eyes[mean[eyes, 2] > 0.018]  # the right eyeball has no back
-    chin = int(np.linalg.norm(mean - np.float32([0, -0.088, 0.045]), axis=1).argmin())
+    chin = int(np.linalg.norm(mean - np.array([0, -0.088, 0.045], np.float32), axis=1).argmin())
     return faces, (eyes[mean[eyes, 0] < 0], eyes[mean[eyes, 0] > 0]), chin
 
 
@@ -156,7 +156,7 @@ def _exact_flow(
     moved = view.points + moved.reshape(count, pixels, 3)
     turns = Rotation.from_rotvec(rng.normal(0, domain.sway, (count, 3))).as_matrix()
     moved = moved @ np.float32(turns).transpose(0, 2, 1)
-    flow = (moved - view.points)[..., :2] / view.width * np.float32([1, -1])
+    flow = (moved - view.points)[..., :2] / view.width * np.array([1, -1], np.float32)
     flow += np.float32(rng.normal(0, domain.shift, (count, 1, 2)))
     flow *= view.seen[:, None]
     return np.ascontiguousarray(flow.transpose(0, 2, 1)).reshape(count, 2, view.side, view.side)
