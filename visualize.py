@@ -57,6 +57,7 @@ def cam(
         _print_attention(table)
         print(f"panels in {result / experiment / 'cam'}, figures in attention.csv beside it")
         return
+    assert clip is not None  # exactly one of the two
     from deca.clip_views import make_views
     from loso.predict import load_classifier, pick_frames, read_clip
 

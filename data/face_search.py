@@ -84,7 +84,7 @@ def _enhanced_boxes(image: np.ndarray, finder: LandmarkFinder) -> Iterator[Box]:
     yield from finder.boxes(_equalised(image))
     border = round(MARGIN * max(image.shape[:2]))
     for kind in (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101):
-        wide = cv2.copyMakeBorder(image, *[border] * 4, kind)
+        wide = cv2.copyMakeBorder(image, border, border, border, border, kind)
         for side in SIDES:
             scale = side / max(image.shape[:2])
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -93,8 +93,8 @@ class FaceFinder:
                 return face, other
         if in_onset:
             return in_onset[0], None
-        face = self.find(apex, f"{where}, apex")
-        return (None if face is None else self.again(onset, face)), face
+        later = self.find(apex, f"{where}, apex")
+        return (None if later is None else self.again(onset, later)), later
 
     def _in_order(self, image: np.ndarray, where: str) -> list[FoundFace]:
         """The faces of a picture, the one to take first."""
@@ -114,7 +114,7 @@ class FaceFinder:
 
     def _key(self, image: np.ndarray) -> str:
         digest = hashlib.blake2b(f"{VERSION} {self.name} {image.shape}".encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()
 
     def _read(self, key: str) -> list[FoundFace] | None:

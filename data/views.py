@@ -54,7 +54,9 @@ def _frame_on_disk(path: Path, apex: int | None) -> int | None:
     runs = digit_runs(path.stem)
     apex = int(apex)
     near = [run for run in runs if abs(run - apex) <= NEAR]
-    return apex if apex in runs else (near or runs or [None])[-1]
+    if not runs:
+        return None
+    return apex if apex in runs else (near or runs)[-1]
 
 
 def read_backend(root3d: Path | str) -> str:

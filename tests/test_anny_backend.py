@@ -69,7 +69,7 @@ def test_a_subject_has_one_identity(backend: AnnyBackend, astronaut: Face) -> No
 @pytest.mark.parametrize("name", ["browInnerUp", "noseSneerLeft", "mouthSmileRight"])
 def test_actions_are_read_off_a_flow(backend: AnnyBackend, name: str) -> None:
     head = backend.head
-    points = head.neutral(*backend.model.mean_identity(1))[0, backend.tracked].numpy() * 1000
+    points = head.neutral(*head.mean_identity())[0, backend.tracked].numpy() * 1000
     offsets = head.action_offsets[:, backend.tracked].numpy() * 1000
     width = backend.model.width * 1000
     flow = 0.5 * offsets[head.actions.index(name), :, :2] + [1.0, -0.5]  # and a shift of the head

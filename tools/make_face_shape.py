@@ -62,9 +62,9 @@ def sample_landmarks(rng: np.random.Generator) -> np.ndarray:
             points = model.neutral(phenotypes, changes)
             points = points + torch.einsum("ba,alc->blc", actions, model.actions)
             turns = torch.from_numpy(rng.normal(0, TURN, (FACES, 3)).astype(np.float32))
-            points = (points @ rotation_matrix(turns).mT).numpy()
-        near = DISTANCE / (DISTANCE - points[..., 2:])
-        found.append(points[..., :2] * near * [1, -1])
+            turned = (points @ rotation_matrix(turns).mT).numpy()
+        near = DISTANCE / (DISTANCE - turned[..., 2:])
+        found.append(turned[..., :2] * near * [1, -1])
     return np.concatenate(found)
 
 

