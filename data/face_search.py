@@ -8,7 +8,7 @@ were found in moves: in a picture without a face they go with the box.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from .face_shape import face_shape
 from .landmarks import Box, LandmarkFinder, whole_image
 
 FoundBy = Literal["detector", "enhanced", "whole image", "followed"]
-FOUND_BY: tuple[FoundBy, ...] = ("detector", "enhanced", "whole image", "followed")
+FOUND_BY: tuple[FoundBy, ...] = get_args(FoundBy)
 
 LARGEST = 1280  # pixels: greater pictures are reduced for looking
 # Chosen with benchmarks/bench_faces.py --split choice: synthetic crops, pictures without faces.

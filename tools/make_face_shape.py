@@ -12,7 +12,8 @@ from data.face_shape import FILE, MIRROR
 from data.geometry import similarity
 from deca.anny.fit import LandmarkModel
 from deca.anny.head import load_head, rotation_matrix, sample_identity
-from synthetic.demo.plan import GROUPS, SIDED
+from synthetic.demo.plan import GROUPS
+from synthetic.motion.actions import SIDED
 
 PEOPLE, FACES = 400, 8  # a person
 TURN = (0.2, 0.3, 0.0)  # radians: spread of pitch and yaw; roll is aligned away

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from data.corpora.description import CORPORA
 from deca.anny.head import load_head, sample_identity
 
 from .figure import Person
-from .plan import CORPORA, generator
+from .plan import generator
 from .render import Setting
 from .skin import Looks
 from .wear import GlassesStyle
@@ -56,7 +57,7 @@ def sample_person(seed: int, data: str, subject: str) -> Person:
         hair_volume=rng.uniform(0.006, 0.016),
         hair_length=rng.uniform(0.07, 0.16) if female and rng.random() < 0.75 else 0.0,
         clothes=tuple(rng.uniform(0.08, 0.7, 3)),
-        glasses=style if subject in CORPORA[data].glasses else None,
+        glasses=style if CORPORA[data].wears_glasses(subject) else None,
     )
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data.corpora import description
+from synthetic.motion.actions import SIDED
+
 # Facial actions (ARKit names; a name without a side stands for both) at full strength, by the
 # part of the face that moves most. The size is that of a clear but not exaggerated expression.
 GROUPS: dict[str, dict[str, float]] = {
@@ -32,10 +35,6 @@ EMOTIONS: dict[str, tuple[int, tuple[str, ...]]] = {  # label, groups to draw fr
     "surprise": (2, ("brows_up", "eyes_wide")),
     "others": (-1, ("jaw_sideways", "brow_and_lips")),
 }
-SIDED = {
-    "browDown", "browOuterUp", "cheekSquint", "eyeSquint", "eyeWide", "mouthFrown", "mouthPress",
-    "mouthSmile", "mouthUpperUp", "noseSneer",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ class Corpus:
     """One corpus's ways: ids, the order of emotions over a subject's clips, names of files."""
 
     subjects: tuple[str, ...]  # as the index names them; the first ones are drawn
-    glasses: frozenset[str]  # of the corpus's real list
     emotions: tuple[str, ...]
     clips_folder: str  # {subject}
     frame_name: str  # {subject}, {number}
@@ -63,7 +61,6 @@ def _ids(text: str, prefix: str = "") -> tuple[str, ...]:
 CORPORA = {
     "smic": Corpus(
         _ids("01 02 03 04 07 10 05 13 06 08 09 11 12 14 15 16 17 18 19 20"),
-        frozenset(_ids("01 04 05 06 08 09 12 15 18 19")),
         ("negative", "positive", "surprise"),
         "SMIC/HS/s{subject}",
         "image{number:06d}.jpg",
@@ -71,7 +68,6 @@ CORPORA = {
     ),
     "casme2": Corpus(
         tuple(f"sub{number:02d}" for number in range(1, 27)),
-        frozenset(_ids("03 06 12 13 14 15 16 20 22 23 24 25 26", "sub")),
         (
             "happiness", "surprise", "disgust", "repression", "others", "happiness",
             "surprise", "disgust", "repression", "happiness", "surprise", "others",
@@ -85,7 +81,6 @@ CORPORA = {
             "006 007 010 011 020 014 009 012 013 015 016 017 018 019 021 022 023 024 025 026 028 "
             "030 031 032 033 034 035 036 037"
         ),
-        frozenset(_ids("010 020 021 032 037")),
         (
             "anger", "happiness", "surprise", "contempt", "happiness", "surprise",
             "disgust", "happiness", "surprise", "fear", "happiness", "surprise",
@@ -97,7 +92,6 @@ CORPORA = {
         grey=True,
     ),
 }  # fmt: skip
-LEFT_OUT = {("sub04", "EP12_01f"), ("sub05", "EP09_05f")}  # by MEGC 2019; no demo clip is called so
 
 
 @dataclass(frozen=True)
@@ -185,7 +179,8 @@ def _clip_names(
     names = []
     for i in range(len(emotions)):
         name = f"EP{films[i % 19]:02d}_{1 + i // 19:02d}{'f' if rng.random() < 0.5 else ''}"
-        names.append(name.rstrip("f") if (subject, name) in LEFT_OUT else name)
+        left_out = description.CORPORA[data].leaves_out(subject, name)
+        names.append(name.rstrip("f") if left_out else name)
     return names
 
 
@@ -205,7 +200,7 @@ def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emo
         emotion=emotion,
         label=label,
         group=group,
-        glasses=subject in CORPORA[data].glasses,
+        glasses=description.CORPORA[data].wears_glasses(subject),
         first=first,
         onset=onset,
         apex=onset + rise,
