@@ -1,8 +1,12 @@
-# `make demo` and `make test` set everything up on a machine with Python 3.11 and run.
-PYTHON ?= python3.11
+# `make demo` and `make test` set everything up on a machine with Python 3.11 to 3.13 and run.
+# The newest that is there and can make an environment: a version manager has a name for each, some
+# of which do not start, and Debian's lacks ensurepip.
+PYTHON ?= $(shell for version in 3.13 3.12 3.11; do \
+  python$$version -c "import ensurepip, venv" 2>/dev/null && echo python$$version && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 
 SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
@@ -52,20 +56,30 @@ bench: drawn
 	$(PY) reconstruct_3d.py $(COMPOSITE) --out demo/views --backend anny
 	$(PY) -m benchmarks --demo demo
 
-test: $(READY)
-	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+test: $(READY_DEV)
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest --cov --cov-report=term --durations=10
 
+define install
+$(PY) -m pip install --quiet --requirement $(1)
+@$(PY) -c "import cv2" 2>/dev/null || { echo "opencv-python finds no libGL here: taking opencv-python-headless, the same release without windows"; \
+  $(PY) -m pip uninstall --quiet --yes opencv-python && \
+  $(PY) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }
+endef
+
 $(READY): requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found: install Python 3.11, or name it with make PYTHON=..."; exit 2; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(or $(PYTHON),python3.11 to 3.13) not found: install Python 3.11, 3.12 or 3.13, or name it with make PYTHON=..."; exit 2; }
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --requirement requirements.txt
-	@$(PY) -c "import cv2" 2>/dev/null || { echo "opencv-python finds no libGL here: taking opencv-python-headless, the same release without windows"; \
-	  $(PY) -m pip uninstall --quiet --yes opencv-python && $(PY) -m pip install --quiet opencv-python-headless; }
+	$(call install,requirements.txt)
 	touch $@
 
-lint: $(READY)
+$(READY_DEV): requirements-dev.txt $(READY)
+	$(call install,requirements-dev.txt)
+	touch $@
+
+lint: $(READY_DEV)
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+	$(PY) -m mypy
 
 clean:
 	rm -rf demo result/demo_* result/motion_cache

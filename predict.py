@@ -57,7 +57,7 @@ def main(
         "apex": picked.apex_number,
         "face": {
             "onset": picked.onset_face and picked.onset_face.found_by,
-            "apex": picked.apex_face.found_by,
+            "apex": picked.apex_face and picked.apex_face.found_by,
         },
         "prediction": found.label,
         "classes": {name: round(score, 4) for name, score in found.classes.items()},

@@ -7,6 +7,7 @@ python prepare_data.py composite
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -189,12 +190,12 @@ def _report(index: pd.DataFrame, path: Path, classes: int) -> None:
     table = Table("data", "subject", *names, "clips", title=str(path))
     counts = pd.crosstab([index["data"], index["subject"]], index["label"])
     counts = counts.reindex(columns=range(classes), fill_value=0)
-    for (data, subject), row in counts.iterrows():
+    for (data, subject), row in zip(counts.index, counts.to_numpy()):
         table.add_row(data, subject, *map(str, row), str(row.sum()))
     table.add_section()
     for data, rows in counts.groupby(level="data"):
         subjects = f"{len(rows)} subjects"
-        table.add_row(data, subjects, *map(str, rows.sum()), str(rows.to_numpy().sum()))
+        table.add_row(str(data), subjects, *map(str, rows.sum()), str(rows.to_numpy().sum()))
     if index["data"].nunique() > 1:
         subjects = f"{len(counts)} subjects"
         table.add_row("all", subjects, *map(str, counts.sum()), str(len(index)))
@@ -203,5 +204,5 @@ def _report(index: pd.DataFrame, path: Path, classes: int) -> None:
 
 
 if __name__ == "__main__":
-    commands = {"demo": demo, "smic": smic, "casme2": casme2, "samm": samm}
+    commands: dict[str, Callable] = {"demo": demo, "smic": smic, "casme2": casme2, "samm": samm}
     run_script(commands | {"composite": composite, "motion": motion})

@@ -76,6 +76,7 @@ def main(
         return 0
     if workers is None:
         workers = 1 if device == "cuda" else cores()
+    assert index is not None and root is not None  # refused above
     failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
     return 1 if failed and strict else 0
 

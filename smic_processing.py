@@ -13,10 +13,11 @@ from common.cli import run_script
 from common.errors import UserError
 from common.parallel import cores
 from data.apex.batch import forget_kept, spot_clips
-from data.apex.spotting import ApexSettings, Method, process_clip
+from data.apex.plot import plot_apex
+from data.apex.spotting import ApexSettings, Method, all_frames, find_apex
 from data.corpora.smic import SmicIndex, read_smic, write_smic
 from data.disk.frames import ClipFolders
-from data.faces import face_cache
+from data.faces import face_cache, load_face_finder
 from data.landmarks import FinderName, choose_finder
 
 
@@ -56,7 +57,7 @@ def main(
     """
     settings = ApexSettings(choose_finder(landmarks), method, landmarks_every, face)
     if clip:
-        process_clip(clip, settings, plots)
+        _process_clip(clip, settings, plots)
         return 0
     if root is None:
         raise UserError("give --root, and --annotation or SMIC's cropped release; or --clip")
@@ -79,6 +80,17 @@ def main(
     if source.skipped:
         print(f"{len(source.skipped)} of {source.rows} {source.source} skipped")
     return 1 if strict and (written.skipped or written.middle) else 0
+
+
+def _process_clip(path: Path, settings: ApexSettings, plots: Path | None) -> None:
+    """Print the apex of a folder of frames or a video file, and write its plot."""
+    faces = load_face_finder(settings.landmarks, settings.face)
+    apex = find_apex(all_frames(path), faces, settings, str(path))
+    print(f"{path}: apex {apex.frame}, of frames {apex.numbers[0]} to {apex.numbers[-1]}")
+    if plots:
+        plot = plots / f"{path.stem}.png"
+        plot_apex(apex, path.name, plot)
+        print(f"curve: {plot}")
 
 
 def _report(written: SmicIndex, out: Path, clips: int) -> None:

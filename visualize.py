@@ -6,12 +6,12 @@ python visualize.py cam --weights FILE --clip FOLDER_OR_VIDEO_OR_IMAGE
 """
 
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from common.cli import run_script
 from common.errors import UserError
+from data.views import BackendName
 from report.curves import write_curves
 from report.figures import Format, save_figure
 
@@ -57,6 +57,7 @@ def cam(
         _print_attention(table)
         print(f"panels in {result / experiment / 'cam'}, figures in attention.csv beside it")
         return
+    assert clip is not None  # exactly one of the two
     from deca.clip_views import make_views
     from loso.predict import load_classifier, pick_frames, read_clip
 
@@ -98,7 +99,7 @@ def _print_attention(table: pd.DataFrame) -> None:
 def glasses(
     index: Path,
     root: Path,
-    backend: Literal["auto", "deca", "anny"] = "auto",
+    backend: BackendName = "auto",
     assets: Path | None = None,
     result: Path = Path("result"),
     format: Format = "png",

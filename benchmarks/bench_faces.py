@@ -17,19 +17,19 @@ import torch
 from rich.progress import track
 
 from common.cli import run_script
-from data.faces import FoundFace, find_faces
+from data.corpora import description
+from data.face_search import FoundFace, find_faces
 from data.landmarks import DlibFinder
 from deca.anny.backend import EYES, AnnyBackend
 from deca.anny.head import load_head
 from deca.reconstruction import Face
 from synthetic.demo.figure import build_figure
+from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import (
     CORPORA,
     EMOTIONS,
     generator,
     sample_actions,
-    sample_person,
-    sample_setting,
 )
 from synthetic.demo.render import render
 
@@ -110,7 +110,8 @@ def draw_crops(seed: int, clips: int, finder: DlibFinder) -> Iterator[Crop]:
     wearers = [
         (data, subject)
         for data in ("smic", "casme2")
-        for subject in sorted(CORPORA[data].glasses)
+        for subject in sorted(CORPORA[data].subjects)
+        if description.CORPORA[data].wears_glasses(subject)
         for _ in range(clips)
     ]
     for i, (data, subject) in enumerate(track(wearers, "drawing")):

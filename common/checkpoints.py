@@ -8,11 +8,13 @@ import argparse
 import re
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import Tensor
 
 from .errors import UserError
@@ -22,10 +24,10 @@ StateDict = dict[str, Tensor]
 DAMAGED = "not readable as weights: cut off or damaged; copy it anew"
 _HEAD = 512  # bytes of a file that tell what it is
 _NUMBERS = [type(np.dtype(code)) for code in ("?", *"bBhHiIlLqQ", *"efd", *"FD", "U", "S")]
-_SCALAR, _ARRAY = np._core.multiarray.scalar, np._core.multiarray._reconstruct
+_SCALAR, _ARRAY = multiarray.scalar, multiarray._reconstruct
 # What training scripts keep beside the weights: numbers of NumPy's, and the command line's words.
 # Of dtypes those of plain numbers and texts alone: the state of others could point into memory.
-_HARMLESS = [
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((_ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     (np.ndarray, "numpy.ndarray"),

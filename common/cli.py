@@ -3,14 +3,14 @@
 import atexit
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tyro
 
 from .errors import UserError
 
 
-def run_script(main: Callable, argv: list[str] | None = None) -> None:
+def run_script(main: Callable | Mapping[str, Callable], argv: list[str] | None = None) -> None:
     """Run a script's main function (or a dict of subcommands) from its command line.
 
     A UserError ends it with one line on stderr and exit code 2, Ctrl-C with exit code 130;
@@ -19,8 +19,8 @@ def run_script(main: Callable, argv: list[str] | None = None) -> None:
     # A process that ends need not look for garbage: 0.15 s with torch's objects.
     atexit.register(gc.freeze)
     try:
-        if isinstance(main, dict):
-            code = tyro.extras.subcommand_cli_from_dict(main, args=argv)
+        if isinstance(main, Mapping):
+            code = tyro.extras.subcommand_cli_from_dict(dict(main), args=argv)
         else:
             code = tyro.cli(main, args=argv)
     except UserError as error:

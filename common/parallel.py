@@ -32,7 +32,7 @@ def worker_pool(
     Work that was not begun is dropped when the block ends early; UserError if a process dies.
     """
     # spawn: dlib, torch and OpenCV do not survive a fork with threads running.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, *arguments))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, arguments))
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -67,7 +67,7 @@ def settle_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _start(start: Callable[..., object], *arguments: object) -> None:
+def _start(start: Callable[..., object], arguments: tuple[object, ...]) -> None:
     settle_worker()
     threadpool_limits(1)
     cv2.setNumThreads(1)
@@ -76,5 +76,7 @@ def _start(start: Callable[..., object], *arguments: object) -> None:
 
 def _end_with_parent() -> None:
     # A parent that is killed cannot tell its workers to stop.
-    parent_process().join()
+    parent = parent_process()
+    assert parent is not None  # in a worker there is one
+    parent.join()
     os._exit(1)

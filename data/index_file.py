@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.typing import NAType
 
 from common.errors import UserError, warn
 from data.corpora.cells import is_empty, split_rows
@@ -41,14 +42,9 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
     if not path.is_file():
         raise UserError(f"{path}: no such index; prepare_data.py makes it, --index names another")
     rows = _read_rows(path)
-    columns = set(next(iter(rows.values())))
-    picture = "motion_path" if "motion_path" in columns else "apex_frame_path"
-    for column in ("data", "subject", "clip", picture):
-        if column not in columns:
-            raise UserError(f"{path}: no column '{column}'")
-    if not columns & {"label", "emotion"}:
-        raise UserError(f"{path}: no column 'label', nor an 'emotion' to derive it from")
-    clean, seen, renamed = [], {}, []
+    picture = _picture_column(path, set(next(iter(rows.values()))))
+    clean, renamed = [], []
+    seen: dict[tuple[str, str, str], int] = {}
     for number, row in rows.items():
         where = f"{path}, row {number}"
         clip = _read_index_row(row, where, classes)
@@ -58,13 +54,12 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
                 raise UserError(f"{where}: no {column}")
         if not companion:
             _check_order(clip, where)
-            key = clip["data"], clip["subject"], name_key(clip["clip"])
-            if key in seen:
+            first = seen.setdefault((clip["data"], clip["subject"], name_key(clip["clip"])), number)
+            if first != number:
                 raise UserError(
                     f"{where}: clip {clip['data_sub']} {clip['clip']} is there twice: it is in "
-                    f"row {seen[key]} too; remove one"
+                    f"row {first} too; remove one"
                 )
-            seen[key] = number
         if _names_another(row.get("data_sub", ""), clip):
             renamed.append(f"row {number}, '{row['data_sub']}' is {clip['data_sub']}")
     if renamed:
@@ -76,8 +71,19 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
     return table[COLUMNS + [column for column in table if column not in COLUMNS]]
 
 
-def _read_rows(path: Path) -> dict[int, dict[str, str]]:
-    """The rows of a CSV file that hold anything: row number -> column -> text."""
+def _picture_column(path: Path, columns: set[str]) -> str:
+    """The column of the pictures; UserError where it, or one of the others, is not there."""
+    picture = "motion_path" if "motion_path" in columns else "apex_frame_path"
+    for column in ("data", "subject", "clip", picture):
+        if column not in columns:
+            raise UserError(f"{path}: no column '{column}'")
+    if not columns & {"label", "emotion"}:
+        raise UserError(f"{path}: no column 'label', nor an 'emotion' to derive it from")
+    return picture
+
+
+def _read_lines(path: Path) -> dict[int, list[str]]:
+    """The cells of a CSV file's lines that hold anything, by line number from 1."""
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -91,6 +97,12 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
     filled = {n: line for n, line in enumerate(lines, start=1) if any(map(str.strip, line))}
     if not filled:
         raise UserError(f"{path}: not a CSV table (it is empty)")
+    return filled
+
+
+def _read_rows(path: Path) -> dict[int, dict[str, str]]:
+    """The rows of a CSV file that hold anything: row number -> column -> text."""
+    filled = _read_lines(path)
     top, *numbers = filled
     names = [name.strip().lower() for name in filled[top]]
     names = [_OLD_NAMES.get(name, name) for name in names]
@@ -104,7 +116,7 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
         cells = ["" if is_empty(cell) else re.sub(r"\s*[\r\n]+\s*", " ", cell) for cell in line]
         cells = [cell.strip() for cell in cells]
         cells += [""] * (len(names) - len(cells))
-        row = {}
+        row: dict[str, str] = {}
         for name, cell in zip(names, cells):
             if name and not name.startswith("unnamed"):
                 row.setdefault(name, cell.replace("\\", "/") if name.endswith("_path") else cell)
@@ -164,14 +176,14 @@ def _label(row: dict, corpus: Corpus, classes: int, where: str) -> int:
         if label == NOT_USED:
             raise UserError(f"{where}: no label, and emotion '{word}' is of no class")
         return label
-    label = _number(row["label"], f"{where}, label")
-    if label is pd.NA or not 0 <= label < classes:
+    number = _number(row["label"], f"{where}, label")
+    if isinstance(number, NAType) or not 0 <= number < classes:
         names = ", ".join(f"{i} {name}" for i, name in enumerate(CLASSES[classes]))
         raise UserError(f"{where}: label {row['label']} is outside the classes ({names})")
-    return label
+    return number
 
 
-def _number(text: str, where: str) -> int:
+def _number(text: str, where: str) -> int | NAType:
     if text == "":
         return pd.NA
     try:

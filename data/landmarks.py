@@ -109,6 +109,8 @@ class DlibFinder:
 def _dlib_model() -> Path:
     # Found without importing its package, which needs pkg_resources, gone from new setuptools.
     package = importlib.util.find_spec("face_recognition_models")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("face_recognition_models (requirements.txt) is not installed")
     return Path(package.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
 
 

@@ -4,14 +4,19 @@ torchvision's v2 transforms sample once for a batch; what is here samples for ea
 agrees with torchvision.transforms.v2.functional for each of them (tests/test_transforms.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from .augmentation import Augment
+
+Pictures = TypeVar("Pictures", Tensor, np.ndarray)
 
 DEGREES = 8.0
 JITTER = 0.2
@@ -30,13 +35,15 @@ class Augmentation:
 
     def repeat(self, times: int) -> "Augmentation":
         """The same sample for `times` pictures in a row of each image."""
-        parts = (self.flip, self.angle, self.shift, self.colour)
-        return Augmentation(*(part.repeat_interleave(times, 0) for part in parts), self.order)
+        return self._each(lambda values: values.repeat_interleave(times, 0))
 
     def part(self, i: int) -> "Augmentation":
         """The sample of image i alone."""
-        parts = (self.flip, self.angle, self.shift, self.colour)
-        return Augmentation(*(part[i : i + 1] for part in parts), self.order)
+        return self._each(lambda values: values[i : i + 1])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Augmentation":
+        flip, angle, shift, colour = map(change, (self.flip, self.angle, self.shift, self.colour))
+        return Augmentation(flip, angle, shift, colour, self.order)
 
     @property
     def turns(self) -> bool:
@@ -74,7 +81,7 @@ def to_float(pictures: Tensor) -> Tensor:
     return pictures.float().div_(255)
 
 
-def centre_crop(pictures: Tensor, size: int) -> Tensor:
+def centre_crop(pictures: Pictures, size: int) -> Pictures:
     """(…, H, W) -> (…, size, size), what evaluation sees; of an array as of a tensor."""
     top, left = (pictures.shape[-2] - size) // 2, (pictures.shape[-1] - size) // 2
     return pictures[..., top : top + size, left : left + size]

@@ -95,7 +95,8 @@ def without_folders(
     folders: list[Path], rows: Tensor, gone: Container[Path]
 ) -> tuple[list[Path], Tensor]:
     """view_rows' result without some folders: -1 where a frame would have read one of them."""
-    place, kept = np.full(len(folders) + 1, -1), []  # the last stands for -1
+    kept: list[Path] = []
+    place = np.full(len(folders) + 1, -1)  # the last stands for -1
     for i, folder in enumerate(folders):
         if folder not in gone:
             place[i] = len(kept)

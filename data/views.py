@@ -14,7 +14,7 @@ from data.disk.file_kinds import video_frame
 from data.disk.frame_names import digit_runs
 from data.disk.frames import NEAR, frame_number
 
-from .faces import FoundFace
+from .face_search import FoundFace
 
 YAWS = tuple(range(-30, 31, 5))  # degrees; positive turns the nose to the right of the image
 SIZE = 224  # pixels a side
@@ -54,7 +54,9 @@ def _frame_on_disk(path: Path, apex: int | None) -> int | None:
     runs = digit_runs(path.stem)
     apex = int(apex)
     near = [run for run in runs if abs(run - apex) <= NEAR]
-    return apex if apex in runs else (near or runs or [None])[-1]
+    if not runs:
+        return None
+    return apex if apex in runs else (near or runs)[-1]
 
 
 def holds_views(root3d: Path | str) -> bool:

@@ -7,7 +7,7 @@ python -m deca.assets where
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -58,7 +58,7 @@ class AssetFile:
 
     name: str
     source: Source
-    read: Callable[[Path], object]  # UserError if it is wrong
+    read: Callable[[Path], Any]  # UserError if it is wrong
     optional: bool = False
 
 
@@ -96,7 +96,7 @@ def load_assets(folder: Path | str) -> Assets:
     An optional file that is wrong is left out, with a warning.
     """
     folder = _folder(folder)
-    content: dict[str, object] = {}
+    content: dict[str, Any] = {}
     for key, file in FILES.items():
         try:
             content[key] = _read(folder, key, content)
@@ -122,7 +122,7 @@ def _folder(folder: Path | str) -> Path:
     return folder
 
 
-def _read(folder: Path, key: str, others: dict[str, object]) -> object:
+def _read(folder: Path, key: str, others: dict[str, Any]) -> Any:
     """One file's content, checked against those read before; None: optional and not there."""
     file = FILES[key]
     path = folder / file.name
@@ -137,7 +137,7 @@ def _read(folder: Path, key: str, others: dict[str, object]) -> object:
     return value
 
 
-def _misfit(key: str, value: object, others: dict[str, object]) -> str | None:
+def _misfit(key: str, value: Any, others: dict[str, Any]) -> str | None:
     """What a file of the right form does not have in common with FLAME's head, or with others."""
     if key == "flame" and (len(value.v_template), len(value.f)) != (VERTICES, FACES):
         sizes = f"{len(value.v_template)} vertices and {len(value.f)} faces"
@@ -166,7 +166,7 @@ def check(folder: Annotated[Path, tyro.conf.Positional]) -> int:
     """
     folder = _folder(folder)
     width = max(len(file.name) for file in FILES.values())
-    content: dict[str, object] = {}
+    content: dict[str, Any] = {}
     faulty = False
     for key, file in FILES.items():
         try:

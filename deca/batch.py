@@ -18,7 +18,8 @@ import torch
 from common.errors import UserError, warn
 from common.parallel import fixed_threads, worker_pool
 from common.progress import progress_bar
-from data.faces import FOUND_BY, FaceFinder, NoFaceError, load_face_finder
+from data.face_search import FOUND_BY, FoundBy
+from data.faces import FaceFinder, NoFaceError, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.views import BackendName, claim_views, note_faceless, view_folder
@@ -60,7 +61,7 @@ class Outcome:
 
     frames: int
     failed: list[str]  # a line each
-    found_by: list[str]  # of each frame that was read
+    found_by: list[FoundBy]  # of each frame that was read
     faceless: list[Path]  # the folders of frames that show no face
     warnings: list[str]
 
@@ -81,16 +82,7 @@ def reconstruct_index(
     """
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
-    table = read_index(index)
-    if four_frames:
-        companion = four_frames_path(index)
-        if not companion.is_file():
-            raise UserError(
-                f"--four-frames: {index} has no companion {companion.name} beside it; put it "
-                "there, or leave the flag out"
-            )
-        table = pd.concat([table, read_index(companion, companion=True)])
-    rows = {view_folder(out, row): row for row in table.to_dict("records")}
+    rows = {view_folder(out, row): row for row in _read_frames(index, four_frames)}
     subjects: dict[str, dict[Path, Mapping]] = {}
     for folder, row in rows.items():
         subjects.setdefault(row["data_sub"], {})[folder] = row
@@ -104,7 +96,7 @@ def reconstruct_index(
     ]
     before = len(rows) - sum(len(job.rows) for job in jobs)
     failed: list[str] = []
-    found_by: list[str] = []
+    found_by: list[FoundBy] = []
     faceless: list[Path] = []
     said: set[str] = set()
     try:
@@ -121,14 +113,33 @@ def reconstruct_index(
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from there") from None
     note_faceless(out, rows, faceless)
-    if len(failed) == len(rows):
-        raise UserError(f"none of {len(rows)} frames shows a face; the first: {failed[0]}")
+    _report(len(rows), failed, found_by)
+    return sorted(failed)
+
+
+def _read_frames(index: Path, four_frames: bool) -> list[dict]:
+    """The rows of an index, and with `four_frames` those of its companion."""
+    table = read_index(index)
+    if four_frames:
+        companion = four_frames_path(index)
+        if not companion.is_file():
+            raise UserError(
+                f"--four-frames: {index} has no companion {companion.name} beside it; put it "
+                "there, or leave the flag out"
+            )
+        table = pd.concat([table, read_index(companion, companion=True)])
+    return table.to_dict("records")
+
+
+def _report(frames: int, failed: list[str], found_by: list[FoundBy]) -> None:
+    """Say how faces were found, and which frames were skipped; UserError if all of them were."""
+    if len(failed) == frames:
+        raise UserError(f"none of {frames} frames shows a face; the first: {failed[0]}")
     if found_by:
         counts = ", ".join(f"{found_by.count(by)} by {by}" for by in FOUND_BY if by in found_by)
         print(f"faces found: {counts}")
     if failed:
-        print(f"{len(failed)} of {len(rows)} frames skipped:", *failed, sep="\n  ", file=sys.stderr)
-    return sorted(failed)
+        print(f"{len(failed)} of {frames} frames skipped:", *failed, sep="\n  ", file=sys.stderr)
 
 
 def _outcomes(
@@ -142,6 +153,9 @@ def _outcomes(
     with worker_pool(workers, _start_worker, engine) as pool:
         for future in as_completed([pool.submit(_in_worker, job) for job in jobs]):
             yield future.result()
+
+
+_loaded: tuple[Backend, FaceFinder]  # of a worker process
 
 
 def _start_worker(engine: Engine) -> None:

@@ -2,11 +2,12 @@
 
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from data.faces import FoundFace
-from data.views import MakeViews
+from data.face_search import FoundFace
+from data.views import BackendName, MakeViews
 
 
 def make_views(backend: str | None, assets: Path | None, device: str) -> MakeViews:
@@ -24,7 +25,9 @@ def make_views(backend: str | None, assets: Path | None, device: str) -> MakeVie
         from .frame import Extras, load_backend, write_head
         from .reconstruction import Face
 
-        engine = load_backend(backend, assets, device)
+        if backend not in ("deca", "anny"):
+            raise ValueError(f"no backend that makes views is called {backend}")
+        engine = load_backend(cast(BackendName, backend), assets, device)
         face = Face(apex, found.landmarks, onset=onset, found_by=found.found_by)
         (head,) = engine.reconstruct([face])
         with tempfile.TemporaryDirectory() as folder:

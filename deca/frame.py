@@ -5,7 +5,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -13,7 +13,8 @@ from PIL import Image
 
 from common.errors import UserError, warn
 from data.disk.frames import UnreadableImageError, read_image
-from data.faces import FaceFinder, FoundFace, NoFaceError
+from data.face_search import FoundFace
+from data.faces import FaceFinder, NoFaceError
 from data.views import BackendName, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
@@ -50,11 +51,11 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
 
     With `auto`, a folder of assets that was given and cannot be used is a warning.
     """
-    if name == "deca" and assets is None:
-        raise UserError("the backend deca needs --assets FOLDER: python -m deca.assets where")
     if name == "anny":
         return AnnyBackend(device)
     if name == "deca":
+        if assets is None:
+            raise UserError("the backend deca needs --assets FOLDER: python -m deca.assets where")
         return DecaBackend(load_assets(assets), device)
     if assets is None:
         print("backend: anny (no --assets given)", file=sys.stderr)
@@ -150,7 +151,7 @@ def write_head(
 
 
 def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: set[str]) -> None:
-    pictures = {}
+    pictures: dict[str, np.ndarray] = {}
     if not names.isdisjoint(view_names()):
         pictures |= dict(zip(view_names(), render_views(head), strict=True))
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
@@ -160,14 +161,14 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
     for name in names & pictures.keys():
         Image.fromarray(pictures[name]).save(folder / name, quality=95)
     if "codes.npz" in names:
-        np.savez(
-            folder / "codes.npz",
-            backend=np.array(backend),
-            landmarks=face.to_file(head.landmarks),
-            found_by=np.array(face.found_by),
-            projected=face.to_file(head.projected),
+        codes: dict[str, Any] = {
+            "backend": np.array(backend),
+            "landmarks": face.to_file(head.landmarks),
+            "found_by": np.array(face.found_by),
+            "projected": face.to_file(head.projected),
             **head.codes,
-        )
+        }
+        np.savez(folder / "codes.npz", **codes)
     for name in names:
         if name.startswith("head."):
             save_mesh(head, folder / name)

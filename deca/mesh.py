@@ -42,9 +42,12 @@ def save_mesh(head: Reconstruction, path: Path | str) -> None:
     path = Path(path)
     mesh = to_trimesh(head)
     if path.suffix == ".glb":
+        content = mesh.export(file_type="glb")
+        assert isinstance(content, bytes)
         with write_whole(path) as part:
-            part.write_bytes(mesh.export(file_type="glb"))
+            part.write_bytes(content)
     elif path.suffix == ".obj":
+        assert isinstance(mesh.visual, trimesh.visual.TextureVisuals)  # of to_trimesh
         mesh.visual.material.name = path.stem
         text, beside = export_obj(
             mesh, include_normals=True, return_texture=True, mtl_name=f"{path.stem}.mtl"

@@ -93,7 +93,7 @@ def orthographic_rays(
     y = top + (bottom - top) * (np.arange(height, dtype=np.float32) + 0.5) / height
     grid_x, grid_y = np.meshgrid(x, y)
     origins = np.stack([grid_x, grid_y, np.full_like(grid_x, start)], -1).reshape(-1, 3)
-    return origins, np.broadcast_to(np.float32([0, 0, -1]), origins.shape)
+    return origins, np.broadcast_to(np.array([0, 0, -1], np.float32), origins.shape)
 
 
 def perspective_rays(
@@ -108,4 +108,4 @@ def perspective_rays(
     y = (height / 2 - np.arange(height, dtype=np.float32) - 0.5) / focal
     grid_x, grid_y = np.meshgrid(x, y)
     directions = np.stack([grid_x, grid_y, np.full_like(grid_x, -1)], -1).reshape(-1, 3)
-    return np.broadcast_to(np.float32(eye), directions.shape), directions
+    return np.broadcast_to(np.array(eye, np.float32), directions.shape), directions

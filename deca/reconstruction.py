@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.faces import FoundBy
+from data.face_search import FoundBy
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,10 @@ class Reconstruction:
 class Backend(Protocol):
     """A way to get from faces to heads."""
 
-    name: str
+    @property
+    def name(self) -> Literal["deca", "anny"]:
+        """What the views' record and --backend call it."""
+        ...
 
     def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
         """One head a face, in order."""

@@ -35,9 +35,9 @@ def _nearest_texels(fragments: Fragments) -> Tensor:
     size = fragments.size
     order = np.full(size * size, -1)
     order[fragments.pixel.cpu().numpy()] = np.arange(len(fragments.pixel))
-    order = order.reshape(size, size)
-    rows, columns = distance_transform_edt(order < 0, return_distances=False, return_indices=True)
-    return torch.from_numpy(order[rows, columns]).to(fragments.pixel.device)
+    grid = order.reshape(size, size)
+    rows, columns = distance_transform_edt(grid < 0, return_distances=False, return_indices=True)
+    return torch.from_numpy(grid[rows, columns]).to(fragments.pixel.device)
 
 
 def sample_image(image: Tensor, pixels: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from common.cli import flag
 from common.errors import UserError
+from common.version import VERSION
 from data.clip_set import ClipSet
 from data.corpora.description import CORPORA
 
@@ -32,7 +33,7 @@ def describe(settings: Settings, clips: ClipSet, folds: list[Fold], device: torc
         "versions": {
             name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")
         }
-        | {"python": platform.python_version()},
+        | {"python": platform.python_version(), "dsnca": VERSION},
         "git_commit": _git_commit(),
     }
 

@@ -14,7 +14,8 @@ def write_confusions(
     result: Path, log: pd.DataFrame, classes: dict[str, tuple[str, ...]], form: Format
 ) -> None:
     """Write result/<experiment>/confusion_<protocol>.<form> for all that is in the log."""
-    for (experiment, protocol), clips in log.groupby(["experiment", "protocol"]):
+    for names, clips in log.groupby(["experiment", "protocol"]):
+        experiment, protocol = map(str, names)
         path = result / experiment / f"confusion_{protocol}.{form}"
         draw_confusion(confusion(clips, len(classes[experiment])), classes[experiment], path)
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ def page_content(
     """Everything that the page shows; see write_page. Pictures are kept once, by number."""
     pictures: dict = {}
     experiments = [
-        _experiment(result / name, clips, expected[name], thumbnails, pictures)
+        _experiment(result / str(name), clips, expected[str(name)], thumbnails, pictures)
         for name, clips in log.groupby("experiment")
     ]
     return {
@@ -131,7 +132,7 @@ def _confusion(log: pd.DataFrame, classes: int) -> dict:
     }
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     """Numbers as JSON has them: four digits, null for NaN."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}

@@ -18,21 +18,20 @@ Format = Literal["png", "pdf"]
 # Okabe and Ito (2008), Color Universal Design.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6B7280"
 
-# Given to each drawing, and not set for the process: others draw in it too.
-_STYLE = {
-    "pdf.fonttype": 42,  # TrueType, embedded: publishers refuse Type 3
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-}
-
 
 def styled(draw: Callable) -> Callable:
     """A drawing function in this look, whatever else draws in the process."""
-    return mpl.rc_context(_STYLE)(draw)
+    # Given to each drawing, and not set for the process: others draw in it too.
+    style = mpl.rc_context({
+        "pdf.fonttype": 42,  # TrueType, embedded: publishers refuse Type 3
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+    })  # fmt: skip
+    return style(draw)
 
 
 def panel_path(folder: Path, clip: Mapping, form: Format = "png") -> Path:

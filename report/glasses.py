@@ -68,6 +68,8 @@ def _wears(row: Mapping) -> bool:
 
 def _truth(row: Mapping, root: Path) -> Path | None:
     number = frame_number(Path(row["apex_frame_path"]))
+    if number is None:
+        return None
     path = bare_frame(root, row["data"], row["subject"], row["clip"], number)
     return path if path.is_file() else None
 
@@ -89,7 +91,7 @@ def _look(row: Mapping, root: Path, backend: Backend, faces: FaceFinder) -> Wear
 
 
 def _views(head: Reconstruction) -> np.ndarray:
-    return np.stack(render_views(head, YAWS))
+    return render_views(head, YAWS)
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -101,7 +103,8 @@ def draw_wearers(wearers: list[Wearer]) -> Figure:
     """One row a subject."""
     columns = max(len(wearer.pictures) for wearer in wearers)
     figure = plt.figure(figsize=(1.5 * columns, 1.95 * len(wearers)), layout="constrained")
-    for part, wearer in zip(np.atleast_1d(figure.subfigures(len(wearers), 1)), wearers):
+    parts = figure.subfigures(len(wearers), 1, squeeze=False)[:, 0]
+    for part, wearer in zip(parts, wearers):
         text = wearer.name
         if not np.isnan(wearer.views_differ):
             text += (

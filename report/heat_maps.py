@@ -140,7 +140,7 @@ def _of_index(
     views = maps = picked = None
     if settings.reads_views:
         size = stored_size(settings.image_size, settings.augment)
-        views = read_views(view_folder(settings.root3d, clip), size)
+        views = read_views(view_folder(settings.root3d, clip.to_dict()), size)
     if settings.reads_motion:
         maps = clips.motion[position].numpy()
     if clip["apex_frame_path"]:
@@ -167,6 +167,7 @@ def _landmarks(
 ) -> np.ndarray | None:
     """68 landmarks (68, 2) in the pixels of a stream's picture; None where it shows no face."""
     if stream == "views":
+        assert readings.views is not None  # a network with that stream reads them
         frontal = cv2.resize(readings.views[YAWS.index(0)], (SIZE, SIZE))
         face = faces.find(np.dstack([frontal] * 3), "a frontal view")
         return None if face is None else _to_read(face.landmarks, (SIZE, SIZE), settings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from data.views import YAWS
 
@@ -34,22 +34,15 @@ class Shown:
 def draw_panel(shown: Shown, heats: list[Heat]) -> Figure:
     """One clip: frames plain and with heat, motion, then the 13 views with heat."""
     by_stream = {heat.stream: heat.map for heat in heats}
-    top = []  # (title, picture, heat)
-    for name, picture in (("onset", shown.onset), ("apex", shown.apex)):
-        if picture is not None:
-            top.append((name, picture, None))
-    if "frame" in by_stream:
-        for name, picture in (("onset", shown.onset), ("apex", shown.apex)):
-            if picture is not None:
-                top.append((f"{name}, heat", picture, by_stream["frame"]))
-    if "motion" in by_stream:
-        moved = np.hypot(*shown.motion[:2])
-        top += [("motion", moved, None), ("motion, heat", moved, by_stream["motion"])]
+    top = _top_row(shown, by_stream)
     rows = 1 + 2 * (shown.views is not None)  # 13 views in two rows
     height = 1.9 + 1.25 * (rows - 1)
     figure = plt.figure(figsize=(9, height + 0.3), layout="constrained")
     figure.suptitle(shown.title, fontsize=9, x=0.01, ha="left")
-    parts = figure.subfigures(2, 1, height_ratios=[1.9, height - 1.9]) if rows > 1 else [figure]
+    parts: list[FigureBase] = [figure]
+    if rows > 1:
+        heights = [1.9, height - 1.9]
+        parts = list(figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0])
     for axes, (title, picture, heat) in zip(_row(parts[0], len(top)), top):
         _show(axes, title, picture, heat)
     if shown.views is not None:
@@ -61,7 +54,23 @@ def draw_panel(shown: Shown, heats: list[Heat]) -> Figure:
     return figure
 
 
-def _row(figure: Figure, count: int) -> list[Axes]:
+def _top_row(
+    shown: Shown, by_stream: dict[str, np.ndarray]
+) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+    """Title, picture and heat of each of a panel's first pictures."""
+    named = (("onset", shown.onset), ("apex", shown.apex))
+    frames = [(name, picture) for name, picture in named if picture is not None]
+    row: list[tuple[str, np.ndarray, np.ndarray | None]]
+    row = [(name, picture, None) for name, picture in frames]
+    if "frame" in by_stream:
+        row += [(f"{name}, heat", picture, by_stream["frame"]) for name, picture in frames]
+    if "motion" in by_stream and shown.motion is not None:
+        moved = np.hypot(*shown.motion[:2])
+        row += [("motion", moved, None), ("motion, heat", moved, by_stream["motion"])]
+    return row
+
+
+def _row(figure: FigureBase, count: int) -> list[Axes]:
     return list(figure.subplots(1, count, squeeze=False)[0])
 
 

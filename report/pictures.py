@@ -58,7 +58,8 @@ def clip_pictures(folder: Path, settings: dict, everyone: bool) -> dict[tuple, l
     except UserError as error:
         warn(f"{folder.name}: no pictures of its clips on the page ({error})")
         return {}
-    found, faults = {}, []
+    found = {}
+    faults: list[str] = []
     for clip in clips.to_dict("records"):
         if everyone or _inside(root, clip):
             key = (clip["data"], clip["subject"], clip["clip"])

@@ -25,12 +25,12 @@ import pytest
 import torch
 
 from common import errors
+from data.faces import FaceFinder, load_face_finder
 from data.index import read_index
 from data.views import claim_views, view_folder, view_names
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
-SHARED_GOLDEN = ROOT.parent / "shared" / "golden"
 EMOTIONS = ("negative", "positive", "surprise")
 PLACES = ((12, 20), (28, 20), (20, 30))  # x, y of the blob, one a class
 
@@ -39,6 +39,27 @@ PLACES = ((12, 20), (28, 20), (20, 30))  # x, y of the blob, one a class
 def each_test_is_warned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning is printed once a process; every test is to see its own."""
     monkeypatch.setattr(errors, "_warned", set())
+
+
+_init = torch.nn.Module.__init__
+_built: list[str] = []
+
+
+def pytest_sessionstart() -> None:
+    """Note the networks that are built from here on; collection is to build none."""
+
+    def noted(self: torch.nn.Module, *args: object, **kwargs: object) -> None:
+        _built.append(type(self).__name__)
+        _init(self, *args, **kwargs)
+
+    torch.nn.Module.__init__ = noted
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests build networks when they run, seeded, and each worker only those of its tests."""
+    torch.nn.Module.__init__ = _init
+    if _built:
+        raise pytest.UsageError(f"networks built while tests are collected: {set(_built)}")
 
 
 def run(script: str, *arguments: object, **kwargs: object) -> subprocess.CompletedProcess:
@@ -177,6 +198,12 @@ def root3d(tiny, tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def finder() -> FaceFinder:
+    """Faces by dlib, which needs no download."""
+    return load_face_finder("dlib")
+
+
 CHANGED = "smic_02"  # the subject that `worlds` differ in
 
 
@@ -229,12 +256,12 @@ def _change_subject(root: Path) -> None:
         table.to_csv(root / f"index/{name}.csv", index=False)
 
 
-def classify(classifier, clip):
-    """A clip's prediction, as predict.py makes it."""
+def classify(classifier, clip, views=None):
+    """A clip's prediction, as predict.py makes it; `views` makes its views in anny's place."""
     from deca.clip_views import make_views
     from loso.predict import clip_batch, predict, read_clip
 
     cpu = torch.device("cpu")
-    views = make_views(classifier.views_by, None, "cpu")
+    views = views or make_views(classifier.views_by, None, "cpu")
     readings = read_clip(classifier, clip, views, "clip")
     return predict(classifier, clip_batch(clip, readings, classifier.settings, cpu), cpu)

@@ -17,7 +17,8 @@ from deca.rasterizer import rasterize
 from deca.reconstruction import Face
 from deca.render_views import render_in_image, render_views
 from synthetic.demo.figure import build_figure
-from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.people import sample_person, sample_setting
+from synthetic.demo.plan import generator
 from synthetic.demo.render import render
 from tools.make_head_landmarks import MIRROR
 
@@ -68,7 +69,7 @@ def test_a_subject_has_one_identity(backend: AnnyBackend, astronaut: Face) -> No
 @pytest.mark.parametrize("name", ["browInnerUp", "noseSneerLeft", "mouthSmileRight"])
 def test_actions_are_read_off_a_flow(backend: AnnyBackend, name: str) -> None:
     head = backend.head
-    points = head.neutral(*backend.model.mean_identity(1))[0, backend.tracked].numpy() * 1000
+    points = head.neutral(*head.mean_identity())[0, backend.tracked].numpy() * 1000
     offsets = head.action_offsets[:, backend.tracked].numpy() * 1000
     width = backend.model.width * 1000
     flow = 0.5 * offsets[head.actions.index(name), :, :2] + [1.0, -0.5]  # and a shift of the head

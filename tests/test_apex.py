@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from common.errors import UserError
 from data.apex.cells import CELL_NAMES, cell_values, cells_curve, face_cells
 from data.apex.pattern import pattern_curve
-from data.apex.spotting import ApexSettings, all_frames, find_apex, frames_between, plot_apex
+from data.apex.plot import plot_apex
+from data.apex.spotting import ApexSettings, all_frames, find_apex, frames_between
 from data.disk.clip_frames import read_frames
-from data.faces import FaceFinder, FoundFace
+from data.face_search import FoundFace
+from data.faces import FaceFinder
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "apex_small.npz")
 PATTERN, CELLS = ApexSettings("dlib"), ApexSettings("dlib", method="cells")
@@ -41,7 +43,7 @@ def test_cells_values_and_curve_equal_the_golden_numbers():
         for t in range(1, len(frames))
     ]
     np.testing.assert_allclose(values, GOLDEN["out_cell_features"], atol=1e-4)
-    curve = cells_curve(frames, cells)
+    curve = cells_curve(frames, cells, frames[-1])
     np.testing.assert_allclose(curve, GOLDEN["out_curve"], atol=1e-4)
     assert curve.argmax() == GOLDEN["out_apex"]
 
@@ -54,7 +56,7 @@ def test_cells_are_clipped_and_left_out_where_nothing_is_left():
     assert np.isnan(values["right_eye"]) and np.isfinite(values["right_lip"])
     whole = cell_values(frames[5], frames[4], frames[0], frames[-1], cells)
     assert values["left_lip"] == whole[CELL_NAMES.index("left_lip")]
-    curve = cells_curve(cut, cells)
+    curve = cells_curve(cut, cells, cut[-1])
     assert curve[5] == np.float32(np.nanmean(list(values.values())))
 
 
@@ -111,7 +113,7 @@ def test_the_cells_method_is_the_published_curve(clip_folder):
     apex = find_apex(all_frames(clip_folder), finder(), CELLS, "clip")
     grey = np.stack([image for _, image in read_frames(all_frames(clip_folder), grey=True)])
     onset = next(read_frames(all_frames(clip_folder)))[1]
-    np.testing.assert_allclose(apex.curve, cells_curve(grey, face_cells(face_of(onset))))
+    np.testing.assert_allclose(apex.curve, cells_curve(grey, face_cells(face_of(onset)), grey[-1]))
     assert apex.frame == 100 + np.argmax(apex.curve)
 
 
@@ -121,7 +123,7 @@ def test_landmarks_anew_in_every_frame_move_the_cells(clip_folder):
     images = [image for _, image in read_frames(all_frames(clip_folder))]
     grey = np.stack([image for _, image in read_frames(all_frames(clip_folder), grey=True)])
     cells = np.stack([face_cells(face_of(image)) for image in images])
-    np.testing.assert_allclose(apex.curve, cells_curve(grey, cells))
+    np.testing.assert_allclose(apex.curve, cells_curve(grey, cells, grey[-1]))
 
 
 def face_of(image):

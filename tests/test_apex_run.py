@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from apex_clips import write_smic
-from conftest import alive_in_group, start
+from conftest import ROOT, alive_in_group, start
 
 import smic_processing
 from common.cli import run_script
@@ -24,7 +24,6 @@ from data.disk.frames import ClipFolders
 from data.index import read_index
 
 CLIPS = [(1, 0, 5), (1, 1, 7), (2, 2, 9), (2, 3, 6), (11, 4, 8), (11, 5, 10)]
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 from apex_clips import draw_clip, face, write_frames
-from conftest import PLACES, run
+from conftest import PLACES, call, run
 
 from common.errors import UserError
 from data.apex.cells import face_cells
-from data.faces import FaceFinder, FoundFace, load_face_finder
+from data.face_search import FoundFace
+from data.faces import FaceFinder
 from loso.experiment import run_experiment
 from loso.predict import ClipFrames, Readings
 from loso.settings import Settings
@@ -18,11 +19,6 @@ from loso.synthetic_weights import load_synthetic
 from models.baselines import Baseline
 from report.cam import erasing_costs, heat_maps, share_in_cells
 from report.heat_maps import look, write_attention
-
-
-@pytest.fixture(scope="module")
-def finder():
-    return load_face_finder("dlib")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +79,7 @@ def test_through_the_script_as_pdf(trained):
 
 def test_one_clip_with_the_synthetic_weights(tmp_path):
     write_frames(tmp_path / "clip", draw_clip(pixels=2.5, seed=3))
-    done = run("visualize.py", "cam", "--clip", tmp_path / "clip", "--out", tmp_path / "m.png")
+    done = call("visualize.py", "cam", "--clip", tmp_path / "clip", "--out", tmp_path / "m.png")
     assert done.returncode == 0, done.stderr
     assert "clip: predicted" in done.stdout
     assert cv2.imread(str(tmp_path / "m.png")) is not None
@@ -197,7 +193,7 @@ def test_faults_are_one_line(trained, tmp_path, finder):
         (("--clip", tmp_path / "gone"), "no such file or folder"),
         (("--clip", tmp_path, "--weights", trained / "weights"), "name a file"),
     ):
-        done = run("visualize.py", "cam", *arguments)
+        done = call("visualize.py", "cam", *arguments)
         assert done.returncode == 2
         assert fault in done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: ")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import call
-from test_loso import records_of, settings_of
+from experiments import records_of, settings_of
 
 from common.errors import UserError
 from data.corpora.description import CORPORA

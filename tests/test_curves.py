@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run
+from colour_blindness import BLINDNESS, seen
+from conftest import call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import FIVE, SUBJECTS, write_run
-from skimage.color import rgb2lab
 
 from common.errors import UserError
 from loso.metrics import scores, uf1_by_epoch
@@ -19,25 +19,6 @@ from loso.records import chosen_epoch, read_records, record_labels
 from report.curves import draw_curves, write_curves
 from report.figures import BLUE, VERMILLION
 from report.history import read_history
-
-# Full colour-blindness: Machado, Oliveira and Fernandes (2009), for linear RGB.
-BLINDNESS = {
-    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-               [-0.003882, -0.048116, 1.051998]],
-    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-               [-0.011820, 0.042940, 0.968881]],
-    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
-               [0.004733, 0.691367, 0.303900]],
-}  # fmt: skip
-
-
-def seen(colour: str, kind: str) -> np.ndarray:
-    """CIELAB (3,) of a colour #rrggbb as someone with that colour-blindness sees it."""
-    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    linear = np.clip(np.array(BLINDNESS[kind]) @ linear, 0, 1)
-    again = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return rgb2lab(again[None, None])[0, 0]
 
 
 @settings(deadline=None)
@@ -72,7 +53,7 @@ def test_best_is_the_later_of_equals(tmp_path):
 
 def test_history_agrees_with_the_summary(tmp_path):
     folder = write_run(tmp_path, "composite", SUBJECTS)
-    assert run("get_result_log.py", "--result", tmp_path).returncode == 0
+    assert call("get_result_log.py", "--result", tmp_path).returncode == 0
     summary = pd.read_csv(tmp_path / "summary.csv")
     full = summary[summary["data"] == "full"].set_index("protocol")["uf1"]
     history = read_history(folder)
@@ -136,7 +117,7 @@ def test_each_experiment_gets_its_curves(tmp_path):
     write_run(tmp_path, "composite", SUBJECTS)
     write_run(tmp_path, "casme2_5", ["casme2_sub01", "casme2_sub02"], classes=FIVE)
     write_run(tmp_path, "unfinished", ["smic_01"], missing=("smic_01",))
-    done = run("visualize.py", "curves", "--result", tmp_path)
+    done = call("visualize.py", "curves", "--result", tmp_path)
     assert done.returncode == 0, done.stderr
     made = sorted(path.parent.name for path in tmp_path.glob("*/curves.png"))
     assert made == ["casme2_5", "composite"]
@@ -153,9 +134,9 @@ def fonts_of(pdf: bytes) -> tuple[int, int]:
 
 def test_pdfs_embed_their_fonts_as_truetype(tmp_path):
     write_run(tmp_path, "composite", SUBJECTS)
-    done = run("visualize.py", "curves", "--result", tmp_path, "--format", "pdf")
+    done = call("visualize.py", "curves", "--result", tmp_path, "--format", "pdf")
     assert done.returncode == 0, done.stderr
-    done = run("get_result_log.py", "--result", tmp_path, "--format", "pdf")
+    done = call("get_result_log.py", "--result", tmp_path, "--format", "pdf")
     assert done.returncode == 0, done.stderr
     for name in ("curves", "confusion_last", "confusion_best"):
         pdf = (tmp_path / f"composite/{name}.pdf").read_bytes()
@@ -194,7 +175,7 @@ def test_folds_of_other_lengths_are_refused(tmp_path):
     ],
 )
 def test_nothing_to_draw_is_one_line(tmp_path, arguments, fault):
-    done = run("visualize.py", "curves", "--result", tmp_path, *arguments)
+    done = call("visualize.py", "curves", "--result", tmp_path, *arguments)
     assert done.returncode == 2
     assert fault in done.stderr
     assert done.stderr.count("\n") == 1

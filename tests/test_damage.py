@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import FAST, call, write_frame, write_views
-from test_loso import settings_of
+from experiments import settings_of
 
 from common.errors import UserError
 from data.clip_set import load_clips

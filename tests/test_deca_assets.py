@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from deca_assets import assets_folder, dump_python2, flame_arrays, head_mesh, networks, write_albedo
 
 from common.cli import run_script
@@ -22,7 +23,6 @@ from deca.flame.asset_files import read_networks
 from deca.flame.detail import DetailDecoder
 
 __all__ = ["assets_folder"]
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -1,28 +1,19 @@
 """FLAME, its camera and normals against the reference's numbers (golden/flame_small.npz)."""
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import GOLDEN
+from deca_assets import dump_python2
+from golden_numbers import golden, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deca.flame.asset_files import read_embedding, read_flame, read_template
 from deca.flame.model import Flame, FlameModel, LandmarkEmbedding, contour_row, rotation_matrices
 from deca.geometry import grid_normals, project, vertex_normals
-
-GOLDEN = Path(__file__).parent / "golden"
-SHARED = Path(__file__).parents[2] / "shared" / "golden"
-
-
-def golden(name: str) -> dict[str, torch.Tensor]:
-    arrays = np.load(GOLDEN / name)
-    return {
-        key: torch.from_numpy(arrays[key].astype(np.int64 if key == "f" else arrays[key].dtype))
-        for key in arrays
-    }
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +28,6 @@ def from_numbers(numbers: dict, kind: type):
 @pytest.fixture(scope="module")
 def flame(numbers) -> Flame:
     return Flame(from_numbers(numbers, FlameModel), from_numbers(numbers, LandmarkEmbedding))
-
-
-def same(value: torch.Tensor, wanted: torch.Tensor, within: float = 1e-5) -> None:
-    torch.testing.assert_close(value, wanted, atol=within, rtol=0)
 
 
 def test_vertices_landmarks_camera_and_normals(flame, numbers):
@@ -60,14 +47,14 @@ def test_golden_poses_reach_both_ends_of_the_contour_table(numbers):
     assert 39 in rows
 
 
-def test_the_models_own_file_formats_give_the_same(flame, numbers):
+def test_the_models_own_file_formats_give_the_same(numbers, tmp_path):
     embedding = read_embedding(GOLDEN / "landmark_embedding.npy")
     for field in fields(LandmarkEmbedding):
         np.testing.assert_array_equal(getattr(embedding, field.name), numbers[field.name].numpy())
     np.testing.assert_array_equal(read_template(GOLDEN / "head_template.obj").faces, numbers["f"])
-    if not (SHARED / "generic_model.pkl").exists():
-        pytest.skip("no ../shared/golden/generic_model.pkl")
-    model = read_flame(SHARED / "generic_model.pkl")
+    arrays = {field.name: numbers[field.name].numpy() for field in fields(FlameModel)}
+    dump_python2(arrays, tmp_path / "generic_model.pkl")
+    model = read_flame(tmp_path / "generic_model.pkl")
     vertices, _ = Flame(model, embedding)(numbers["shape"], numbers["exp"], numbers["pose"])
     same(vertices, numbers["out_vertices"])
 

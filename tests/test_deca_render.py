@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from deca_assets import head_mesh
-from test_deca_flame import golden, same
+from golden_numbers import golden, same
 
 from deca.flame.model import rotation_matrices
 from deca.geometry import vertex_normals

@@ -12,25 +12,24 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from data.corpora import description
 from data.disk.frames import ClipFolders, list_frames, read_image
 from deca.anny.head import load_head
 from synthetic.demo import corpora as demo
 from synthetic.demo.corpora import draw_clip, make_demo
 from synthetic.demo.figure import build_figure
+from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import (
     CORPORA,
     FULL_SIZE,
     GROUPS,
-    LEFT_OUT,
-    SIDED,
     Size,
     intensity,
     plan,
-    sample_person,
-    sample_setting,
 )
 from synthetic.demo.render import render
 from synthetic.demo.tables import action_units, write_tables
+from synthetic.motion.actions import SIDED
 
 # The subjects who wear glasses in the released corpora.
 GLASSES = {
@@ -80,7 +79,7 @@ def test_clips_are_possible_ones(seed):
         assert 11 <= clip.offset - clip.onset + 1 <= 31
         assert clip.first <= clip.onset < clip.apex < clip.offset <= clip.last
         assert clip.first % 2 == 1
-        assert (clip.subject, clip.name) not in LEFT_OUT
+        assert not description.CORPORA[clip.data].leaves_out(clip.subject, clip.name)
         assert clip.glasses == (clip.subject in GLASSES[clip.data].split())
         assert dict(clip.actions).keys() <= set(load_head().actions)
         assert 0.15 < max(strength for _, strength in clip.actions) <= 1
@@ -397,6 +396,7 @@ def test_turning_the_head_moves_the_face_sideways(model):
     assert noses[0] < noses[1] < noses[2]
 
 
-def test_every_corpus_lists_the_real_glasses():
+def test_the_real_subjects_with_glasses_wear_them():
     for data, corpus in CORPORA.items():
-        assert corpus.glasses == set(GLASSES[data].split())
+        wears = description.CORPORA[data].wears_glasses
+        assert {one for one in corpus.subjects if wears(one)} == set(GLASSES[data].split())

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import call
+from experiments import FROZEN, LEAN
 from made_records import SUBJECTS, content_of, make_page, write_run
 from safetensors.torch import load_file, save_file
-from test_leakage import FROZEN, LEAN
 
 from common.errors import UserError
 from loso.experiment import run_experiment

@@ -12,7 +12,7 @@ from data.clip_set import load_clips
 from data.index import read_index
 from data.transforms import apply_geometry_to_views, sample_augmentation
 from data.view_pictures import load_views, view_rows
-from data.views import YAWS, claim_views, view_folder
+from data.views import claim_views, view_folder
 from loso.networks import build_network, read_weights
 from loso.settings import Settings
 from models.attention import CoordinateAttention
@@ -49,20 +49,25 @@ def test_a_widened_trunk_equals_the_rgb_trunk_on_equal_pictures(name, tmp_path):
     assert torch.allclose(out, expected, atol=1e-4 * float(expected.abs().max()))
 
 
-def networks():
-    for fusion in FUSIONS:
-        lite = (make_trunk("efficientnet_lite0"), make_trunk("efficientnet_lite0", 13))
-        yield pytest.param(DSNCA(lite, 97, 3, fusion), (3, 39), id=f"dual-{fusion}")
-    residual = (make_trunk("resnet18"), make_trunk("resnet18", 13))
-    yield pytest.param(DSNCA(residual, 97, 5), (3, 39), id="dual-resnet18-5")
-    for views in (13, 14):
-        trunk = make_trunk("efficientnet_lite0", views)
-        yield pytest.param(MECapsuleNet(trunk, 97), (3 * views,), id=f"3d-{views}")
+def dual(trunk, classes=3, fusion="attention"):
+    return DSNCA((make_trunk(trunk), make_trunk(trunk, 13)), 97, classes, fusion)
 
 
-@pytest.mark.parametrize(("network", "channels"), networks())
-def test_each_ablation_overfits_one_batch(network, channels):
+def of_views(views):
+    return MECapsuleNet(make_trunk("efficientnet_lite0", views), 97)
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "channels"),
+    [
+        *((dual, ("efficientnet_lite0", 3, fusion), (3, 39)) for fusion in FUSIONS),
+        (dual, ("resnet18", 5), (3, 39)),
+        *((of_views, (views,), (3 * views,)) for views in (13, 14)),
+    ],
+)
+def test_each_ablation_overfits_one_batch(build, arguments, channels):
     torch.manual_seed(0)
+    network = build(*arguments)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     inputs = [torch.rand(6, c, 97, 97) * 0.2 for c in channels]
     for stream in inputs:
@@ -219,4 +224,3 @@ def test_settings_of_streams_that_contradict():
         Settings(network="baseline", streams="dual")
     with pytest.raises(UserError, match="--views 14 goes with"):
         Settings(streams="dual", views=14)
-    assert len(YAWS) == 13

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from common.errors import UserError
+from data.face_search import find_faces, unsteadiness
 from data.face_shape import MIRROR, face_shape
-from data.faces import FaceFinder, NoFaceError, find_faces, unsteadiness
+from data.faces import FaceFinder, NoFaceError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from apex_clips import face
-from conftest import run
+from conftest import call
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def wearers(tmp_path_factory):
 
 
 def test_wearers_beside_the_truth(wearers, tmp_path):
-    done = run(
+    done = call(
         "visualize.py", "glasses", "--index", wearers / "smic_apex.csv", "--root", wearers,
         "--backend", "anny", "--result", tmp_path,
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_wearers_beside_the_truth(wearers, tmp_path):
 def test_nobody_wears_glasses(wearers, tmp_path):
     index = pd.read_csv(wearers / "smic_apex.csv", dtype=str)
     index[index["subject"] == "02"].to_csv(tmp_path / "smic_apex.csv", index=False)
-    done = run(
+    done = call(
         "visualize.py", "glasses", "--index", tmp_path / "smic_apex.csv", "--root", wearers,
         "--backend", "anny", "--result", tmp_path / "r",
     )  # fmt: skip

@@ -13,9 +13,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def mean(head):
-    phenotypes = torch.full((1, len(head.phenotypes)), 0.5)
-    phenotypes[0, head.phenotypes.index("age")] = 2 / 3
-    return phenotypes, torch.zeros(1, len(head.local_changes))
+    return head.mean_identity()
 
 
 @pytest.fixture(scope="module")

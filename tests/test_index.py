@@ -4,7 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import SMIC_HEADER, call, make_smic, run, write_frame, write_sheet
+from conftest import SMIC_HEADER, call, make_smic, write_frame, write_sheet
 from corpora import (
     LAYOUTS,
     make_frames,
@@ -31,12 +31,12 @@ def complete(tmp_path_factory):
         if data == "smic":
             table["apex_frame"] = 1015
         make_frames(root, table, LAYOUTS[data])
-        done = run(
+        done = call(
             "prepare_data.py", data, "--root", root, "--annotation", annotation, "--out", out
         )
         assert done.returncode == 0, done.stderr
         assert f"wrote {out / data}_apex.csv" in done.stdout
-    done = run("prepare_data.py", "composite", "--out", out)
+    done = call("prepare_data.py", "composite", "--out", out)
     assert done.returncode == 0, done.stderr
     return root
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import FAST, ROOT, call, start
+from experiments import records_of, settings_of
 from safetensors.torch import load_file
-from test_loso import records_of, settings_of
 
 from common.errors import UserError
 from data.index import read_index

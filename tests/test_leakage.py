@@ -3,15 +3,13 @@
 import pytest
 import torch
 from conftest import CHANGED
+from experiments import FROZEN, LEAN, LITE
 from safetensors.torch import load_file
 
 from loso.experiment import run_experiment
 from loso.records import read_records
 from loso.settings import Settings
 
-LITE = {"trunk": "efficientnet_lite0", "weights": "package", "image_size": 97, "epochs": 2}
-FROZEN = LITE | {"freeze": "trunk", "augment": "flip"}  # its features are computed once
-LEAN = {"streams": "motion", "motion_net": "lean", "epochs": 2}
 WAYS = {
     "2d": LITE | {"augment": "crop", "epochs": 1},
     "2d, features": FROZEN,

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from experiments import settings_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from test_loso import settings_of
 
 from common.errors import UserError
 from loso.checkpoints import one_spelling, read_network

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import FAST, GOLDEN, ROOT, call, run, start
+from experiments import records_of, settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,29 +23,8 @@ from loso.experiment import run_experiment
 from loso.folds import by_glasses, choose_folds, make_folds
 from loso.metrics import bootstrap, scores
 from loso.networks import build_network, read_weights
-from loso.presets import preset
 from loso.records import read_record, read_records, record_predictions
 from loso.settings import Settings
-
-
-def settings_of(tiny, result, **changes):
-    plain = {
-        "index": tiny / "index/smic_apex.csv",
-        "root": tiny,
-        "result": result,
-        "image_size": 97,
-        "epochs": 2,
-        "device": "cpu",
-    }
-    return preset("demo", **plain | changes)
-
-
-def records_of(folder):
-    """Fold records without what the clock wrote."""
-    return {
-        path.name: json.loads(path.read_text()) | {"seconds": None}
-        for path in sorted(folder.glob("fold_*.json"))
-    }
 
 
 @pytest.fixture(scope="module")

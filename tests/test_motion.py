@@ -7,11 +7,11 @@ import pytest
 import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moved_faces import moved
 
-from common import errors
 from common.errors import UserError
 from data.clip_set import MotionFrom, load_clips
-from data.faces import FaceFinder, load_face_finder
+from data.faces import FaceFinder
 from data.motion.flow import (
     clip_motion,
     face_frame,
@@ -28,18 +28,8 @@ FACE = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
 
 
 @pytest.fixture(scope="module")
-def finder():
-    return load_face_finder("dlib")
-
-
-@pytest.fixture(scope="module")
 def points(finder):
     return finder.find(FACE, "face").landmarks
-
-
-@pytest.fixture(autouse=True)
-def warn_anew(monkeypatch):
-    monkeypatch.setattr(errors, "_warned", set())
 
 
 class Counting(FaceFinder):
@@ -54,20 +44,6 @@ class Counting(FaceFinder):
 
 def pair(faces, onset, apex):
     return faces.pair(onset, apex, "clip")
-
-
-def moved(image, places, shifts, sigma=12.0, head=None):
-    """The image with (x, y) places shifted by (dx, dy) pixels, then the whole head moved."""
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    source_x, source_y = columns.copy(), rows.copy()
-    for (x, y), (dx, dy) in zip(places, shifts):
-        bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
-        source_x -= np.float32(dx) * bump
-        source_y -= np.float32(dy) * bump
-    image = cv2.remap(image, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    if head is None:
-        return image
-    return cv2.warpAffine(image, head, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 def turn(degrees, dx, dy):

@@ -8,9 +8,9 @@ import torch
 from conftest import call, classify, run
 from hypothesis import given
 from hypothesis import strategies as st
+from moved_faces import moved
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
-from test_motion import moved
 
 from common.errors import UserError
 from data.faces import load_face_finder

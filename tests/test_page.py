@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import EMOTIONS, run, write_frame
+from colour_blindness import BLINDNESS, seen
+from conftest import EMOTIONS, call, write_frame
 from made_records import (
     CLOSING,
     EVIL,
@@ -22,7 +23,6 @@ from made_records import (
     write_composite,
     write_run,
 )
-from test_curves import BLINDNESS, seen
 
 from data.views import view_folder, view_names
 from report.page import render
@@ -33,7 +33,7 @@ from report.page import render
 def test_the_page_says_what_the_tables_say(tmp_path):
     write_run(tmp_path, "composite", SUBJECTS)
     write_run(tmp_path, "casme2_5", ["casme2_sub01", "casme2_sub02"], classes=FIVE, seed=1)
-    done = run("get_result_log.py", "--result", tmp_path, "--html")
+    done = call("get_result_log.py", "--result", tmp_path, "--html")
     assert done.returncode == 0, done.stderr
     assert "index.html" in done.stdout
     content = content_of(tmp_path / "index.html")
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_is_named(corpus, capsys):
 
 
 def test_thumbnails_go_with_the_page(tmp_path):
-    done = run("get_result_log.py", "--result", tmp_path, "--thumbnails")
+    done = call("get_result_log.py", "--result", tmp_path, "--thumbnails")
     assert done.returncode == 2
     assert "--thumbnails goes with --html" in done.stderr
 
@@ -246,6 +246,6 @@ def test_classes_differ_for_the_colour_blind(kind, scheme):
 def test_a_long_name_cuts_no_number_of_the_printed_table(tmp_path):
     name = "composite_dual_3d_with_a_name_that_goes_on_and_on"
     write_run(tmp_path, name, SUBJECTS)
-    done = run("get_result_log.py", "--result", tmp_path)
+    done = call("get_result_log.py", "--result", tmp_path)
     assert name in done.stdout
     assert "…" not in done.stdout

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 
 import pytest
 from conftest import EMOTIONS, write_frame
@@ -341,7 +340,7 @@ def test_curves_say_what_is_under_the_pointer(visit, site):
     assert said == f"epoch 5: UF1 {curves['uf1'][-1]:.3f}"
 
 
-def test_twenty_composites_open_quickly(visit, tmp_path):
+def test_of_twenty_composites_one_is_drawn(visit, tmp_path):
     write_composite(tmp_path, "run00")
     page = make_page(tmp_path)
     content = content_of(page)
@@ -354,9 +353,9 @@ def test_twenty_composites_open_quickly(visit, tmp_path):
     ]
     page.write_text(render(content))
     assert page.stat().st_size < 6_000_000
-    started = time.monotonic()
     tab = visit(page, "run19")
-    assert tab.locator("h3.name").inner_text() == "run19"
-    assert time.monotonic() - started < 5  # about 1 s on a quiet machine
+    assert tab.locator("h3.name").all_inner_texts() == ["run19"]
+    drawn = tab.locator("#clips tbody tr").count()
+    assert drawn == 25  # the rest when it is asked for
     tab.locator("#clips button.more").click()
     assert tab.locator("#clips tbody tr").count() == 442

@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 import torch
 import trimesh
-from conftest import alive_in_group
+from conftest import ROOT, alive_in_group
 from deca_assets import assets_folder
 
 import reconstruct_3d
@@ -22,7 +22,6 @@ from common.errors import UserError
 from data.views import claim_views, read_backend, view_folder, view_names
 
 __all__ = ["assets_folder"]
-ROOT = Path(__file__).parents[1]
 FILES = (*view_names(), "codes.npz", "frontal.jpg", "textured.jpg")
 HEADER = "data,subject,clip,label,emotion,onset_frame,apex_frame,offset_frame,"
 HEADER += "onset_frame_path,apex_frame_path,offset_frame_path,data_sub\n"
@@ -88,13 +87,17 @@ def test_image_with_two_faces(tmp_path: Path, capsys) -> None:
 
 
 def test_wrong_settings(tmp_path: Path, capsys) -> None:
-    for arguments in (
-        ("--out", tmp_path / "a"),
-        ("--image", "x.png", "--out", tmp_path / "a", "--backend", "deca"),
-        ("--image", tmp_path / "missing.png", "--out", tmp_path / "a", "--backend", "anny"),
+    missing = tmp_path / "missing.png"
+    for arguments, fault in (
+        ((), "give --index and --root, or --image for one image"),
+        (("--index", missing), "give --index and --root, or --image for one image"),
+        (("--image", missing, "--backend", "deca"), "the backend deca needs --assets FOLDER"),
+        (("--image", missing, "--backend", "anny"), f"{missing}: no such file"),
     ):
-        assert call(*arguments) == 2
-        assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+        assert call("--out", tmp_path / "a", *arguments) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("error: ") and fault in last
+        assert not (tmp_path / "a").exists()
 
 
 def test_views_of_another_backend_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from conftest import call, run
 
 from loso.metrics import scores
+from loso.records import chosen_epoch
 from loso.results import LOG_COLUMNS, SUMMARY_COLUMNS
 
 CLASSES = ["negative", "positive", "surprise"]
@@ -82,11 +83,22 @@ def test_tables_of_two_experiments(result):
     assert "optimistic" in done.stdout
 
 
-def test_best_is_never_below_last(result):
-    call("get_result_log.py", "--result", result)
-    summary = pd.read_csv(result / "summary.csv")
-    per_data = summary[summary["data"] == "samm"].set_index("protocol")["uf1"]  # one fold
-    assert per_data["best"] >= per_data["last"]
+def test_best_takes_each_folds_best_epoch_and_the_later_of_equals(tmp_path):
+    folder = write_experiment(tmp_path, "one", ["samm_006"])
+    path = folder / "fold_samm_006.json"
+    record = json.loads(path.read_text())
+    for clip, label in zip(record["clips"], (0, 0, 1, 1, 2, 2, 2)):
+        clip["label"] = label
+    predictions = ((0, 0, 1, 1, 2, 2, 2), (0, 0, 1, 1, 2, 2, 2), (0, 0, 0, 0, 0, 0, 0))
+    for number, (epoch, predicted) in enumerate(zip(record["epochs"], predictions)):
+        # The two right epochs are told apart by how sure they are.
+        epoch["scores"] = ((number + 1) * np.eye(3)[list(predicted)]).tolist()
+    path.write_text(json.dumps(record))
+    assert chosen_epoch(record, "best") == 1
+    call("get_result_log.py", "--result", tmp_path)
+    uf1 = pd.read_csv(tmp_path / "summary.csv").query("data == 'full'").set_index("protocol")["uf1"]
+    assert uf1["best"] == 1
+    assert uf1["last"] == pytest.approx(2 * 2 / (2 * 2 + 5) / 3, abs=1e-4)  # one class of three
 
 
 def test_missing_folds_are_named_and_counted(result):

@@ -1,10 +1,16 @@
 """Each training script through its command line, on the tiny corpus."""
 
 import json
+import re
+from typing import get_type_hints
 
 import pandas as pd
 import pytest
+import tyro
 from conftest import FAST, call, run
+
+from common.version import VERSION
+from loso.settings import Settings
 
 SCRIPTS = {
     "train_me_loso.py": ("smic", "smic"),
@@ -19,12 +25,9 @@ def test_help_states_every_flag(script):
     # The others start as a user would in test_script_trains_one_fold and test_loso.
     done = (run if script == "train_me_loso_samm.py" else call)(script, "--help")
     assert done.returncode == 0
-    for flag in (
-        "dataset", "index", "root", "experiment", "trunk", "weights", "freeze", "image-size",
-        "epochs", "batch-size", "lr", "seed", "device", "subjects", "overwrite", "classes",
-        "glasses-only",
-    ):  # fmt: skip
-        assert f"--{flag}" in done.stdout
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        shown = re.search(rf"--{name.replace('_', '-')}\b", done.stdout) is not None
+        assert shown != (tyro.conf.Suppress in getattr(hint, "__metadata__", ())), name
     assert f"(default: {SCRIPTS[script][1]})" in " ".join(done.stdout.replace("│", " ").split())
 
 
@@ -38,6 +41,7 @@ def test_script_trains_one_fold(script, tiny, tmp_path):
     name = SCRIPTS[script][0]
     assert (tmp_path / name / "fold_smic_01.json").is_file()
     config = json.loads((tmp_path / name / "config.json").read_text())
+    assert config["versions"]["dsnca"] == VERSION
     assert config["settings"]["network"] == ("baseline" if "baseline" in name else "capsule")
 
 

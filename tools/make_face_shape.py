@@ -12,7 +12,8 @@ from data.face_shape import FILE, MIRROR
 from data.geometry import similarity
 from deca.anny.fit import LandmarkModel
 from deca.anny.head import load_head, rotation_matrix, sample_identity
-from synthetic.demo.plan import GROUPS, SIDED
+from synthetic.demo.plan import GROUPS
+from synthetic.motion.actions import SIDED
 
 PEOPLE, FACES = 400, 8  # a person
 TURN = (0.2, 0.3, 0.0)  # radians: spread of pitch and yaw; roll is aligned away
@@ -62,9 +63,9 @@ def sample_landmarks(rng: np.random.Generator) -> np.ndarray:
             points = model.neutral(phenotypes, changes)
             points = points + torch.einsum("ba,alc->blc", actions, model.actions)
             turns = torch.from_numpy(rng.normal(0, TURN, (FACES, 3)).astype(np.float32))
-            points = (points @ rotation_matrix(turns).mT).numpy()
-        near = DISTANCE / (DISTANCE - points[..., 2:])
-        found.append(points[..., :2] * near * [1, -1])
+            turned = (points @ rotation_matrix(turns).mT).numpy()
+        near = DISTANCE / (DISTANCE - turned[..., 2:])
+        found.append(turned[..., :2] * near * [1, -1])
     return np.concatenate(found)
 
 

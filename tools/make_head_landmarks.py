@@ -19,7 +19,8 @@ from deca.anny.fit import LANDMARKS
 from deca.anny.head import load_head
 from deca.raycast import Scene
 from synthetic.demo.figure import build_figure
-from synthetic.demo.plan import generator, sample_person, sample_setting
+from synthetic.demo.people import sample_person, sample_setting
+from synthetic.demo.plan import generator
 from synthetic.demo.render import place_camera, render
 
 PEOPLE = 40
@@ -34,15 +35,13 @@ def main() -> None:
     """Make landmarks.json."""
     torch.set_num_threads(1)
     head = load_head()
-    faces = load_face_finder("dlib")
-    phenotypes = torch.full((1, len(head.phenotypes)), 0.5)
-    phenotypes[0, head.phenotypes.index("age")] = 2 / 3
-    mean = head.neutral(phenotypes, torch.zeros(1, len(head.local_changes)))[0].numpy()
+    finder = load_face_finder("dlib")
+    mean = head.neutral(*head.mean_identity())[0].numpy()
     faces = head.faces.numpy()
     shown = faces[(head.regions["skin"] | head.regions["eyes"]).numpy()]
     places = []
     for person in range(PEOPLE):
-        place = _places(str(person), shown, mean, faces)
+        place = _places(str(person), shown, mean, finder)
         if place is not None:
             places.append(place)
     at = np.median(places, 0)

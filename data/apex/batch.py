@@ -17,11 +17,12 @@ from common.files import write_whole
 from common.parallel import fixed_threads, worker_pool
 from common.progress import progress_bar
 from data.disk.frames import ClipFolders
-from data.faces import NoFaceError, load_face_finder
+from data.faces import FaceFinder, NoFaceError, load_face_finder
 from data.index import clip_folder
 from data.landmarks import fan_is_here, load_landmark_finder
 
-from .spotting import Apex, ApexSettings, find_apex, frames_between, plot_apex
+from .plot import plot_apex
+from .spotting import Apex, ApexSettings, find_apex, frames_between
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,10 @@ def _outcomes(
             yield future.result()
 
 
+_faces: FaceFinder  # of a worker process
+_settings: ApexSettings
+
+
 def _start_worker(settings: ApexSettings, cache: Path | None) -> None:
     global _faces, _settings
     device = "cpu"
@@ -201,13 +206,14 @@ def _spot(numbered: tuple[int, Job]) -> tuple[int, Outcome, str]:
     with contextlib.redirect_stderr(warnings):
         try:
             frames = frames_between(job.folder, job.onset, job.offset, job.name)
-            outcome = find_apex(frames, _faces, _settings, job.name)
+            apex = find_apex(frames, _faces, _settings, job.name)
             if job.plot:
-                plot_apex(outcome, job.name, job.plot)
+                plot_apex(apex, job.name, job.plot)
             if job.record:
-                record = {"onset": job.onset, "offset": job.offset, "apex": outcome.frame}
+                record = {"onset": job.onset, "offset": job.offset, "apex": apex.frame}
                 with write_whole(job.record) as part:
                     part.write_text(json.dumps(record))
+            outcome: Outcome = apex
         except Exception as error:
             if not isinstance(error, UserError):
                 error.add_note(f"while looking for the apex of {job.name}, in {job.folder}")

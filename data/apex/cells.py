@@ -94,26 +94,18 @@ def cell_values(
     return values
 
 
-def cells_curve(
-    frames: Iterable[np.ndarray], cells: np.ndarray, offset: np.ndarray | None = None
-) -> np.ndarray:
+def cells_curve(frames: Iterable[np.ndarray], cells: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """The published curve, float32 (T,), of grey frames (T, H, W) with values 0 to 255.
 
     `cells` is (T, 10, 4), the cells in each frame, or (10, 4) for all frames. offset: the last
-    frame, where `frames` come one at a time; two of them are in memory then. The curve is 0 at
+    frame; the others may come one at a time, two of them are in memory then. The curve is 0 at
     the onset; at t it is the mean of `cell_values` over the cells that have one.
     """
-    last = offset if offset is not None else frames[-1]
-    onset = previous = None
-    curve = []
-    for t, frame in enumerate(frames):
-        if onset is None:
-            onset = frame
-            curve.append(0.0)
-        else:
-            values = cell_values(
-                frame, previous, onset, last, cells[t] if cells.ndim > 2 else cells
-            )
-            curve.append(0.0 if np.isnan(values).all() else np.nanmean(values))
+    following = iter(frames)
+    onset = previous = next(following)
+    curve = [0.0]
+    for t, frame in enumerate(following, start=1):
+        values = cell_values(frame, previous, onset, offset, cells[t] if cells.ndim > 2 else cells)
+        curve.append(0.0 if np.isnan(values).all() else float(np.nanmean(values)))
         previous = frame
     return np.array(curve, np.float32)

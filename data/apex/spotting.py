@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from common.errors import UserError, warn
-from common.files import write_whole
 from common.progress import progress_bar
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import list_frames, nearest_frame, no_frame, no_images, number_frames
-from data.faces import FaceFinder, FoundFace, NoFaceError, load_face_finder
+from data.face_search import FoundFace
+from data.faces import FaceFinder, NoFaceError
 from data.landmarks import FinderName
 
 from .cells import cells_curve, face_cells
@@ -64,21 +64,21 @@ def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, cli
         _check_count(len(source), clip)
     first, face = first_face(source, faces, clip)
     cells, box = _cells(source, first, face, faces, settings.landmarks_every, clip)
-    numbers, small, last = [], [], None
+    numbers: list[int] = []
+    small: list[np.ndarray] = []
     for number, region in _face_regions(source, first, face, box, faces, clip):
         numbers.append(number)
-        last = region
         if settings.method == "pattern":
             small.append(shrink(region))
     _check_count(len(numbers), clip)
     kept = set(numbers)
     if settings.method == "cells":
         regions = (region for number, region in _regions(source, first, box) if number in kept)
-        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, last)
+        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, region)
         best = int(np.argmax(curve))
     else:
         mean = np.rint(cells.mean(0)).astype(int)
-        curve = pattern_curve(np.stack(small), shrink_cells(mean, last.shape[1]))
+        curve = pattern_curve(np.stack(small), shrink_cells(mean, region.shape[1]))
         best = 1 + int(np.argmax(curve[1:-1]))
     return Apex(numbers[best], tuple(numbers), tuple(map(float, curve)), face.found_by)
 
@@ -140,39 +140,6 @@ def all_frames(path: Path) -> ClipSource:
     if not path.is_file():
         raise UserError(f"{path}: no such folder of frames or video file")
     return path
-
-
-def process_clip(path: Path, settings: ApexSettings, plots: Path | None) -> None:
-    """Print the apex of a folder of frames or a video file, and write its plot."""
-    faces = load_face_finder(settings.landmarks, settings.face)
-    apex = find_apex(all_frames(path), faces, settings, str(path))
-    print(f"{path}: apex {apex.frame}, of frames {apex.numbers[0]} to {apex.numbers[-1]}")
-    if plots:
-        plot = plots / f"{path.stem}.png"
-        plot_apex(apex, path.name, plot)
-        print(f"curve: {plot}")
-
-
-def plot_apex(apex: Apex, title: str, path: Path) -> None:
-    """Write a picture of the curve with its peak."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 2.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(apex.numbers, apex.curve, color="0.4", marker=".")
-    axes.axvline(apex.frame, color="tab:red", linewidth=1)
-    axes.annotate(
-        f" apex {apex.frame}",
-        (apex.frame, 0.02),
-        xycoords=("data", "axes fraction"),
-        color="tab:red",
-    )
-    axes.set(title=title, xlabel="frame", ylabel="change")
-    axes.spines[["top", "right"]].set_visible(False)
-    with write_whole(path) as part:
-        figure.savefig(part, dpi=100)
 
 
 def _check_count(count: int, clip: str) -> None:

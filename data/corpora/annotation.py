@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import pandas as pd
+from pandas.api.typing import NAType
 
 from common.errors import UserError, warn
 from data.disk.frames import name_key
@@ -63,7 +65,7 @@ def read_annotation(
     seen: dict[tuple[str, str], int] = {}
     named: set[tuple[str, str]] = set()
     for row, values in table.rows.items():
-        clip = {}
+        clip: dict[str, Any] = {}
         try:
             clip |= _read_names(corpus, values, table.headers)
             key = (clip["subject"], name_key(clip["clip"]))
@@ -231,22 +233,26 @@ def _is_used(corpus: Corpus, clip: dict, classes: int) -> bool:
 
 
 def _read_frames(corpus: Corpus, values: dict, clip: dict, headers: Mapping[str, str]) -> dict:
-    frames = {}
-    for frame in ("onset_frame", "offset_frame"):
-        text = _text(values[frame], headers[frame], "a frame number")
-        frames[frame] = number = _whole(text)
-        if number is None or number < 0:
-            raise UserError(f"{headers[frame]}: '{text}' where a frame number belongs")
-    onset, offset = frames.values()
+    onset, offset = (
+        _frame(values[frame], headers[frame]) for frame in ("onset_frame", "offset_frame")
+    )
     if offset == 0:
         raise UserError(f"{headers['offset_frame']}: 0, which stands for none")
     if onset > offset:
         raise UserError(f"onset {onset} comes after offset {offset}")
-    apex = pd.NA
+    apex: int | NAType = pd.NA
     if "apex_frame" in corpus.columns:
         name = f"{clip['data_sub']} {clip['clip']}"
         apex = _apex(values["apex_frame"], onset, offset, name, headers["apex_frame"])
     return {"onset_frame": onset, "apex_frame": apex, "offset_frame": offset}
+
+
+def _frame(value: object, header: str) -> int:
+    text = _text(value, header, "a frame number")
+    number = _whole(text)
+    if number is None or number < 0:
+        raise UserError(f"{header}: '{text}' where a frame number belongs")
+    return number
 
 
 def _apex(value: object, onset: int, offset: int, name: str, header: str) -> int:

@@ -77,7 +77,8 @@ class Corpus:
 
     def wears_glasses(self, subject: str) -> bool:
         """Whether the corpus shows this subject (as in the index) with glasses."""
-        return int(re.search(r"\d+$", subject)[0]) in self.glasses
+        number = re.search(r"\d+$", subject)
+        return number is not None and int(number[0]) in self.glasses
 
 
 _CASME2_THREE = {"happiness": 1, "disgust": 0, "repression": 0, "surprise": 2}

@@ -52,7 +52,7 @@ def read_sheets(path: Path) -> dict[str, Cells]:
     if data.lstrip(b"\xef\xbb\xbf\r\n\t ")[:9].lower().startswith(_MARKUP):
         raise UserError(f"{path}: a web page (HTML or XML) called a spreadsheet: {_SAVE}")
     try:
-        return {path.stem: split_rows(_decode(path, data))}
+        return {path.stem: [list(row) for row in split_rows(_decode(path, data))]}
     except csv.Error as error:
         raise UserError(f"{path}: neither a spreadsheet nor a CSV table ({error})") from error
 
@@ -98,15 +98,15 @@ def _read_xlsx(data: bytes) -> dict[str, Cells]:
 
     book = load(data_only=False)
     values = None
-    sheets = {}
+    sheets: dict[str, Cells] = {}
     for sheet in book.worksheets:
-        cells = [list(row) for row in sheet.iter_rows(values_only=True)]
-        for row in sheet.iter_rows():
-            for cell in row:
+        cells: Cells = [list(row) for row in sheet.iter_rows(values_only=True)]
+        for i, row in enumerate(sheet.iter_rows()):
+            for j, cell in enumerate(row):
                 if cell.data_type == "f":
                     values = values or load(data_only=True)
                     value = values[sheet.title][cell.coordinate].value
-                    cells[cell.row - 1][cell.column - 1] = FORMULA if value is None else value
+                    cells[i][j] = FORMULA if value is None else value
         for area in sheet.merged_cells.ranges:
             _fill(cells, area.min_row - 1, area.max_row, area.min_col - 1, area.max_col)
         sheets[sheet.title] = cells
@@ -141,7 +141,7 @@ def _xls_value(cell: xlrd.sheet.Cell) -> object:
     if cell.ctype == xlrd.XL_CELL_NUMBER and cell.value == int(cell.value):
         return int(cell.value)  # .xls knows no whole numbers
     if cell.ctype == xlrd.XL_CELL_ERROR:
-        return xlrd.error_text_from_code.get(cell.value, "#ERROR")
+        return xlrd.error_text_from_code.get(int(cell.value), "#ERROR")
     return cell.value
 
 

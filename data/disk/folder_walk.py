@@ -36,7 +36,8 @@ def walk_once(
     top = root.resolve()
     files: dict[Path, list[str]] = {}
     links: dict[Path, list[Path]] = {}
-    starts, seen = [root], {}
+    seen: dict[Path, Path] = {}
+    starts = [root]
     while starts:
         start = starts.pop(0)
         if start != root and top.is_relative_to(start.resolve()):

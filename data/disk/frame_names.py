@@ -68,8 +68,8 @@ def _time(key: str, before: dict[str, _Place]) -> _Place:
     """
     place = before[key]
     values, steady = _varies(place)
-    left = [k for k in sorted(before, key=len) if key.startswith(k + "#")]
-    left = [{i: before[k][i] for i in place} for k in left]
+    outer = [k for k in sorted(before, key=len) if key.startswith(k + "#")]
+    left = [{i: before[k][i] for i in place} for k in outer]
     while left and _varies(left[0])[0] == 1:
         left.pop(0)
     if steady or not left:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from common.errors import UserError
-from data.faces import FoundFace
+from data.face_search import FoundFace
 from data.geometry import similarity
 
 Flow = Literal["dis", "tvl1"]
@@ -116,9 +116,10 @@ def _look(image: np.ndarray, frame_to_image: np.ndarray) -> np.ndarray:
 
 def _dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Dense inverse search (Kroeger et al. 2016): (2, H, W) in pixels; 10 ms."""
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     estimator.setFinestScale(0)
-    return np.moveaxis(estimator.calc(first, second, None), -1, 0).copy()
+    flow = estimator.calc(first, second, None)  # type: ignore[call-overload]  # lacks None
+    return np.moveaxis(flow, -1, 0).copy()
 
 
 def _tvl1(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -195,4 +196,4 @@ def face_mask(side: int) -> np.ndarray:
 def resize(channel: np.ndarray, size: int) -> np.ndarray:
     """A square (R, R) resized to (size, size) float32: by area when it shrinks."""
     way = cv2.INTER_AREA if channel.shape[-1] >= size else cv2.INTER_LINEAR
-    return cv2.resize(np.float32(channel), (size, size), interpolation=way)
+    return cv2.resize(channel.astype(np.float32), (size, size), interpolation=way)

@@ -79,6 +79,7 @@ def motion_maps(
             if ready:
                 maps[i] = read_map(root / clip["motion_path"], size)
             else:
+                assert faces is not None  # refused above
                 maps[i] = _cached(clip, root, size, cache, faces, flow, name)
         except UserError as error:
             faults[i] = str(error)

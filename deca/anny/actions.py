@@ -31,8 +31,9 @@ def face_flow(onset: np.ndarray, apex: np.ndarray, points: np.ndarray, width: fl
         ]
         for i in (apex, onset)
     ]
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = finder.calc(*map(np.ascontiguousarray, grey), None)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    first, second = map(np.ascontiguousarray, grey)
+    flow = finder.calc(first, second, None)  # type: ignore[call-overload]  # the stub lacks None
     at = ((points + 0.5) * scale - 0.5 - (left, top)).astype(np.float32)
     moved = cv2.remap(flow, at[:, :1], at[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return -moved[:, 0] / scale

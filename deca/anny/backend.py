@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ FLOW_POINTS = 700  # at most
 class AnnyBackend:
     """Anny heads, the identity shared over the faces of a subject."""
 
-    name = "anny"
+    name: Literal["anny"] = "anny"
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -39,7 +40,7 @@ class AnnyBackend:
         self.topology = head_topology(self.head)
         self.to_uv = UvMap(self.topology, MAP, spread=True)
         with torch.no_grad():
-            mean = self.head.neutral(*self.model.mean_identity(1))[0]
+            mean = self.head.neutral(*self.head.mean_identity())[0]
         inner = self.model.mean[17:]
         margin = 0.2 * self.model.width
         low, high = inner.amin(0) - margin, inner.amax(0) + margin
@@ -80,8 +81,8 @@ class AnnyBackend:
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
         order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         people = torch.tensor([order[key] for key in keys], device=self.device)
-        landmarks = np.stack([face.landmarks for face in faces]).astype(np.float32)
-        landmarks = torch.from_numpy(landmarks).to(self.device)
+        found_at = np.stack([face.landmarks for face in faces]).astype(np.float32)
+        landmarks = torch.from_numpy(found_at).to(self.device)
         deltas = landmarks.new_zeros(len(faces), len(self.head.actions))
         known = torch.zeros_like(people, dtype=torch.bool)
         with torch.enable_grad():
@@ -89,7 +90,7 @@ class AnnyBackend:
         for i, face in enumerate(faces):
             if face.onset is None:
                 continue
-            known[i], deltas[i] = True, self._delta(face, found, i, int(people[i]))
+            known[i], deltas[i] = True, self._delta(face, face.onset, found, i, int(people[i]))
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
@@ -98,7 +99,7 @@ class AnnyBackend:
             for i, face in enumerate(faces)
         ]
 
-    def _delta(self, face: Face, found: Fit, i: int, person: int) -> Tensor:
+    def _delta(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Tensor:
         """Facial actions (52,) at the apex minus those at the onset."""
         identity = found.phenotypes[person, None], found.changes[person, None]
         turn = rotation_matrix(found.rotation[i, None])[0]
@@ -109,7 +110,7 @@ class AnnyBackend:
         flip = camera[0] * points.new_tensor([1.0, -1.0, 1.0])
         offsets = (self.head.action_offsets[:, self.tracked] @ turn.T * flip).cpu().numpy()
         width = float(np.linalg.norm(np.subtract(*face.landmarks[EYES])))
-        flow = face_flow(face.onset, face.image, pixels, width)
+        flow = face_flow(onset, face.image, pixels, width)
         delta = actions_between(flow, (points * flip).cpu().numpy(), offsets, width)
         return torch.from_numpy(delta).to(self.device)
 
@@ -156,7 +157,9 @@ class AnnyBackend:
         # what lids and lips leave open can be seen in the views, so there the image may go.
         starts = (vertices + 0.001 * normals).cpu().numpy()
         scene = Scene(vertices.cpu().numpy(), self.head.faces.cpu().numpy())
-        hidden = torch.from_numpy(scene.blocked(starts, np.float32([[0, 0, 1]]))).to(self.device)
+        hidden = torch.from_numpy(scene.blocked(starts, np.array([[0, 0, 1]], np.float32))).to(
+            self.device
+        )
         seen = self.face * ~(hidden & self.skin)
         normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
         maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))

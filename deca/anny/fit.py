@@ -22,7 +22,6 @@ NOISE = 0.02  # of a landmark, in outer-eye-corner distances
 OUTLINE = 0.25  # weight of landmarks 0-16: they slide along the outline as the head turns
 # Standard deviations of the priors; `frame`: what a frame adds to the resting face.
 SPREAD = {"phenotypes": 0.3, "changes": 0.25, "actions": 0.2, "frame": 0.05}
-AGE = 2 / 3  # a young adult, as the synthetic mean head
 FITTED = ("gender", "age", "weight", "african", "asian", "caucasian")  # seen in a face's shape
 
 
@@ -57,19 +56,13 @@ class LandmarkModel:
             self.template = self.pick(template[None])[0]
             self.shapes = self.pick(shapes)  # (N, 68, 3)
             self.actions = self.pick(head.action_offsets)  # (52, 68, 3)
-            mean = self.neutral(*self.mean_identity(1))[0]
+            mean = self.neutral(*head.mean_identity())[0]
         self.width = float(torch.linalg.norm((mean[LEFT_EYE] - mean[RIGHT_EYE])[:2]))
         self.mean = mean
 
     def pick(self, points: Tensor) -> Tensor:
         """The landmarks of meshes (N, V, 3) -> (N, 68, 3)."""
         return torch.einsum("nlkc,lk->nlc", points[:, self.vertices], self.weights)
-
-    def mean_identity(self, people: int) -> tuple[Tensor, Tensor]:
-        """Phenotypes and local changes of the mean head, for each of `people`."""
-        phenotypes = torch.full((people, len(self.head.phenotypes)), 0.5, device=self.device)
-        phenotypes[:, self.head.phenotypes.index("age")] = AGE
-        return phenotypes, phenotypes.new_zeros(people, len(self.head.local_changes))
 
     def neutral(self, phenotypes: Tensor, changes: Tensor) -> Tensor:
         """Landmarks (S, 68, 3) in metres of faces without expression."""
@@ -93,7 +86,7 @@ def fit(
     target = (landmarks - middle[:, None]) / width[:, None, None]
     target = target * target.new_tensor([1.0, -1.0])
 
-    prior, changes = model.mean_identity(persons)
+    prior, changes = model.head.mean_identity(persons)
     phenotypes = prior.clone()
     fitted = torch.tensor([name in FITTED for name in model.head.phenotypes], device=model.device)
     rotation = landmarks.new_zeros(frames, 3)
@@ -120,14 +113,17 @@ def fit(
         points = points @ rotation_matrix(rotation).mT / model.width
         placed = scale.exp()[:, None, None] * points[..., :2] + shift[:, None]
         off = ((placed - target) ** 2).sum(-1) * trust
-        loss = off.sum() / NOISE**2
-        loss = loss + ((phenotypes - prior) ** 2).sum() / SPREAD["phenotypes"] ** 2
-        loss = loss + (changes**2).sum() / SPREAD["changes"] ** 2
-        loss = loss + (resting**2).sum() / SPREAD["actions"] ** 2
-        loss = loss + ((actions / spread) ** 2).sum()
+        loss = (
+            off.sum() / NOISE**2
+            + ((phenotypes - prior) ** 2).sum() / SPREAD["phenotypes"] ** 2
+            + (changes**2).sum() / SPREAD["changes"] ** 2
+            + (resting**2).sum() / SPREAD["actions"] ** 2
+            + ((actions / spread) ** 2).sum()
+        )
         optimizer.zero_grad()
         loss.backward()
         if free:
+            assert phenotypes.grad is not None  # of the loss above
             phenotypes.grad[:, ~fitted] = 0
         else:
             for unknown in (phenotypes, changes, actions, resting):

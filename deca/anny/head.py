@@ -26,6 +26,8 @@ WHOLE_HEAD_MOVES = ("head-trans", "head-angle")
 # With these the eyeball comes through the lid when the face moves: 0 in synthetic identities.
 LID_CHANGES = ("eye-push", "eye-bag")
 
+MEAN_AGE = 2 / 3  # of the mean head: a young adult
+
 # Regions of the mesh by the labels of Anny's segmentation image.
 REGIONS = {
     "skin": ["head"],
@@ -43,6 +45,10 @@ class Head(nn.Module):
     bool; phenotypes, local_changes, actions: the names of the columns that `forward` takes.
     """
 
+    faces: torch.Tensor
+    uv: torch.Tensor
+    action_offsets: torch.Tensor  # (52, V, 3)
+
     def __init__(self, data: ModelData) -> None:
         super().__init__()
         model = Anny.from_model_data(data, skinning_method="lbs", bone_orientation="cached").float()
@@ -56,7 +62,13 @@ class Head(nn.Module):
             name: get_face_segmentation_mask(model, labels) for name, labels in REGIONS.items()
         }
         rows = [model.blendshape_labels.index(f"facial_action:{name}") for name in self.actions]
-        self.register_buffer("action_offsets", _y_up(model.blendshapes[rows]))  # (52, V, 3)
+        self.register_buffer("action_offsets", _y_up(model.blendshapes[rows]))
+
+    def mean_identity(self, people: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phenotypes (people, P) and local changes (people, L) of the mean head, repeated."""
+        phenotypes = torch.full((people, len(self.phenotypes)), 0.5, device=self.faces.device)
+        phenotypes[:, self.phenotypes.index("age")] = MEAN_AGE
+        return phenotypes, phenotypes.new_zeros(people, len(self.local_changes))
 
     def neutral(self, phenotypes: torch.Tensor, local_changes: torch.Tensor) -> torch.Tensor:
         """Heads without expression.

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from .detail import MAP, DetailDecoder
 from .encoder import CODES, Encoder, detail_encoder, flame_encoder
 from .model import FlameModel, LandmarkEmbedding
 from .pickles import read_pickle, read_pickled_npy, to_array
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ def read_networks(path: Path) -> Networks:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no dict of networks; is it the right file?")
 
-    def part(name: str, build: Callable[[], nn.Module]) -> nn.Module:
+    def part(name: str, build: Callable[[], Net]) -> Net:
         state = _part(content, name)
         if state is None:
             raise UserError(f"{path}: lacks {name}; is it the right file?")
@@ -233,11 +236,15 @@ def _part(content: object, name: str) -> dict | None:
     before = re.compile(rf"(.*\.)?{name}\.")
     flat = {before.sub("", key): value for key, value in content.items()
             if isinstance(key, str) and before.match(key)}  # fmt: skip
-    inner = (_part(value, name) for value in content.values())
-    return flat or next((found for found in inner if found is not None), None)
+    if flat:
+        return flat
+    for value in content.values():
+        if (found := _part(value, name)) is not None:
+            return found
+    return None
 
 
-def _network(where: str, build: Callable[[], nn.Module], state: dict[str, Tensor]) -> nn.Module:
+def _network(where: str, build: Callable[[], Net], state: dict[str, Tensor]) -> Net:
     with torch.device("meta"):  # shapes only: the weights come from the file
         network = build()
     want = network.state_dict()

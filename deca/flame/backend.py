@@ -1,6 +1,7 @@
 """DECA: from an image of a face to a head with wrinkles, by two networks and FLAME."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from deca.reconstruction import Face, Reconstruction, Topology, frame_head, to_p
 from deca.shading import harmonic_shading
 from deca.texture import UvMap, image_texture
 
+from .asset_files import Albedo
 from .detail import MAP, detail_normals
 from .encoder import split_codes
 from .model import Flame, rotation_matrices
@@ -24,7 +26,7 @@ CHIN = 8  # landmark
 class DecaBackend:
     """DECA inference from assets that the user fetched."""
 
-    name = "deca"
+    name: Literal["deca"] = "deca"
 
     def __init__(self, assets: Assets, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -48,8 +50,9 @@ class DecaBackend:
                 assets.mean_texture,
             )
         )
-        albedo = assets.albedo
-        self.albedo = albedo and (albedo.mean.to(self.device), albedo.basis.to(self.device))
+        self.albedo = assets.albedo and Albedo(
+            assets.albedo.mean.to(self.device), assets.albedo.basis.to(self.device)
+        )
 
     @torch.no_grad()
     def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
@@ -120,8 +123,8 @@ class DecaBackend:
         """Colours where the image shows none (B, 3, S, S): lit albedo, or the mean texture."""
         if self.albedo is None:
             return self.mean_texture.expand(len(normals), -1, -1, -1)
-        mean, basis = self.albedo
-        albedo = mean + torch.einsum("bn,nchw->bchw", codes["texture"], basis)
+        changes = torch.einsum("bn,nchw->bchw", codes["texture"], self.albedo.basis)
+        albedo = self.albedo.mean + changes
         return albedo.clamp(0, 1) * harmonic_shading(normals, codes["light"]).clamp(min=0)
 
 

@@ -42,6 +42,19 @@ class LandmarkEmbedding:
 class Flame(nn.Module):
     """The model as a differentiable function of its coefficients."""
 
+    v_template: Tensor  # (V, 3)
+    shapedirs: Tensor  # (V, 3, 150)
+    posedirs: Tensor  # (36, V * 3)
+    J_regressor: Tensor  # (5, V)
+    weights: Tensor  # (V, 5)
+    faces: Tensor  # (F, 3)
+    static_faces: Tensor  # these six as in LandmarkEmbedding
+    static_bary: Tensor
+    dynamic_faces: Tensor
+    dynamic_bary: Tensor
+    full_faces: Tensor
+    full_bary: Tensor
+
     def __init__(self, model: FlameModel, embedding: LandmarkEmbedding) -> None:
         super().__init__()
 
@@ -51,7 +64,7 @@ class Flame(nn.Module):
         columns = np.r_[0:SHAPE, EXPRESSION_START : EXPRESSION_START + EXPRESSION]
         buffer("v_template", model.v_template)
         buffer("shapedirs", model.shapedirs[:, :, columns])
-        buffer("posedirs", model.posedirs.reshape(-1, model.posedirs.shape[-1]).T)  # (36, V*3)
+        buffer("posedirs", model.posedirs.reshape(-1, model.posedirs.shape[-1]).T)
         buffer("J_regressor", model.J_regressor)
         buffer("weights", model.weights)
         buffer("faces", model.f.astype(np.int64), torch.int64)
@@ -84,7 +97,8 @@ class Flame(nn.Module):
         features = (rotations[:, 1:] - torch.eye(3, device=shaped.device)).flatten(1)  # (B, 36)
         posed = shaped + (features @ self.posedirs).view_as(shaped)
         # Down the tree: what joint j does to a point at rest is x -> turn[j] x + shift[j].
-        turn, shift = [], []
+        turn: list[Tensor] = []
+        shift: list[Tensor] = []
         for j, parent in enumerate(self.parents):
             about_joint = joints[:, j] - (rotations[:, j] @ joints[:, j, :, None])[..., 0]
             if parent < 0:
@@ -93,9 +107,9 @@ class Flame(nn.Module):
             else:
                 turn.append(turn[parent] @ rotations[:, j])
                 shift.append((turn[parent] @ about_joint[..., None])[..., 0] + shift[parent])
-        turn = torch.einsum("vj,bjkl->bvkl", self.weights, torch.stack(turn, 1))
-        shift = self.weights @ torch.stack(shift, 1)
-        return torch.einsum("bvkl,bvl->bvk", turn, posed) + shift
+        turns = torch.einsum("vj,bjkl->bvkl", self.weights, torch.stack(turn, 1))
+        shifts = self.weights @ torch.stack(shift, 1)
+        return torch.einsum("bvkl,bvl->bvk", turns, posed) + shifts
 
     def _landmarks2d(self, vertices: Tensor, rotations: Tensor) -> Tensor:
         """17 contour points that follow the head's yaw, then the 51 static ones."""

@@ -7,6 +7,7 @@ of this file, which collect bytes, shapes and types; the arrays are made from th
 import io
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def _array_of(raw: bytes, dtype: _Dtype, shape: tuple, order: str) -> _Array:
     return array
 
 
-def _scalar(dtype: _Dtype, raw: object = None) -> object:
+def _scalar(dtype: _Dtype, raw: str | bytes = b"") -> object:
     """A number, or a text, of NumPy's: of no use here, but nothing that runs code."""
     if dtype.numpy.kind == "O":
         raise pickle.UnpicklingError("a scalar that is any object")
@@ -120,7 +121,7 @@ _BUILTINS = {
 }  # fmt: skip
 _COPYREG = {"_reconstructor": _new_object}
 # What a pickle may name: raw names, Python 2's as well as those of today.
-KNOWN = {
+KNOWN: Mapping[str, Mapping[str, object]] = {
     "numpy.core.multiarray": _NUMPY,
     "numpy._core.multiarray": _NUMPY,
     "numpy.core.numeric": _NUMERIC,

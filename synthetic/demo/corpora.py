@@ -18,6 +18,7 @@ from common.progress import progress_bar
 from deca.anny.head import load_head
 
 from .figure import Figure, build_figure
+from .people import sample_person, sample_setting
 from .plan import (
     CORPORA,
     FULL_SIZE,
@@ -27,8 +28,6 @@ from .plan import (
     generator,
     intensity,
     plan,
-    sample_person,
-    sample_setting,
 )
 from .render import render
 from .tables import TABLES, write_tables

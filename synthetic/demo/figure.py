@@ -74,8 +74,8 @@ def build_figure(person: Person, with_glasses: bool) -> Figure:
     hair_number[scalp] = len(neutral) + np.arange(len(scalp))
     dressed = join([part for _, part in plain])
     first = len(neutral) + len(scalp)
-    faces = [head_faces, hair_number[head_faces[scalp_faces]], dressed.faces + first]
-    faces = np.concatenate(faces).astype(np.int32)
+    parts = [head_faces, hair_number[head_faces[scalp_faces]], dressed.faces + first]
+    faces = np.concatenate(parts).astype(np.int32)
     kinds = np.concatenate(
         [_head_kinds(), np.full(len(scalp_faces), HAIR)]
         + [np.full(len(part.faces), kind) for kind, part in plain]
@@ -120,7 +120,7 @@ def _landmarks() -> dict[str, np.ndarray]:
     x, y, z = place.T
 
     def nearest(*at: float) -> np.ndarray:
-        return np.array([np.linalg.norm(place - np.float32(at), axis=1).argmin()])
+        return np.array([np.linalg.norm(place - np.array(at, np.float32), axis=1).argmin()])
 
     eyes = np.unique(load_head().faces.numpy()[load_head().regions["eyes"].numpy()])
     eyes = eyes[z[eyes] > 18]  # the right eyeball has no back

@@ -1,4 +1,4 @@
-"""What the demo set shows: corpora, subjects, clips, expressions. All of it follows from a seed."""
+"""What the demo set shows: corpora, clips, expressions. All of it follows from a seed."""
 
 import zlib
 from dataclasses import dataclass
@@ -6,12 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deca.anny.head import load_head, sample_identity
-
-from .figure import Person
-from .render import Setting
-from .skin import Looks
-from .wear import GlassesStyle
+from data.corpora import description
+from synthetic.motion.actions import SIDED
 
 # Facial actions (ARKit names; a name without a side stands for both) at full strength, by the
 # part of the face that moves most. The size is that of a clear but not exaggerated expression.
@@ -39,10 +35,6 @@ EMOTIONS: dict[str, tuple[int, tuple[str, ...]]] = {  # label, groups to draw fr
     "surprise": (2, ("brows_up", "eyes_wide")),
     "others": (-1, ("jaw_sideways", "brow_and_lips")),
 }
-SIDED = {
-    "browDown", "browOuterUp", "cheekSquint", "eyeSquint", "eyeWide", "mouthFrown", "mouthPress",
-    "mouthSmile", "mouthUpperUp", "noseSneer",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,6 @@ class Corpus:
     """One corpus's ways: ids, the order of emotions over a subject's clips, names of files."""
 
     subjects: tuple[str, ...]  # as the index names them; the first ones are drawn
-    glasses: frozenset[str]  # of the corpus's real list
     emotions: tuple[str, ...]
     clips_folder: str  # {subject}
     frame_name: str  # {subject}, {number}
@@ -70,7 +61,6 @@ def _ids(text: str, prefix: str = "") -> tuple[str, ...]:
 CORPORA = {
     "smic": Corpus(
         _ids("01 02 03 04 07 10 05 13 06 08 09 11 12 14 15 16 17 18 19 20"),
-        frozenset(_ids("01 04 05 06 08 09 12 15 18 19")),
         ("negative", "positive", "surprise"),
         "SMIC/HS/s{subject}",
         "image{number:06d}.jpg",
@@ -78,7 +68,6 @@ CORPORA = {
     ),
     "casme2": Corpus(
         tuple(f"sub{number:02d}" for number in range(1, 27)),
-        frozenset(_ids("03 06 12 13 14 15 16 20 22 23 24 25 26", "sub")),
         (
             "happiness", "surprise", "disgust", "repression", "others", "happiness",
             "surprise", "disgust", "repression", "happiness", "surprise", "others",
@@ -92,7 +81,6 @@ CORPORA = {
             "006 007 010 011 020 014 009 012 013 015 016 017 018 019 021 022 023 024 025 026 028 "
             "030 031 032 033 034 035 036 037"
         ),
-        frozenset(_ids("010 020 021 032 037")),
         (
             "anger", "happiness", "surprise", "contempt", "happiness", "surprise",
             "disgust", "happiness", "surprise", "fear", "happiness", "surprise",
@@ -104,7 +92,6 @@ CORPORA = {
         grey=True,
     ),
 }  # fmt: skip
-LEFT_OUT = {("sub04", "EP12_01f"), ("sub05", "EP09_05f")}  # by MEGC 2019; no demo clip is called so
 
 
 @dataclass(frozen=True)
@@ -192,7 +179,8 @@ def _clip_names(
     names = []
     for i in range(len(emotions)):
         name = f"EP{films[i % 19]:02d}_{1 + i // 19:02d}{'f' if rng.random() < 0.5 else ''}"
-        names.append(name.rstrip("f") if (subject, name) in LEFT_OUT else name)
+        left_out = description.CORPORA[data].leaves_out(subject, name)
+        names.append(name.rstrip("f") if left_out else name)
     return names
 
 
@@ -212,7 +200,7 @@ def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emo
         emotion=emotion,
         label=label,
         group=group,
-        glasses=subject in CORPORA[data].glasses,
+        glasses=description.CORPORA[data].wears_glasses(subject),
         first=first,
         onset=onset,
         apex=onset + rise,
@@ -241,72 +229,3 @@ def intensity(clip: Clip, bend: float) -> np.ndarray:
     frames = np.arange(clip.first, clip.last + 1)
     phase = np.interp(frames, [clip.onset, clip.apex, clip.offset], [0, 1, 2])
     return ((1 - np.cos(np.pi * phase)) / 2) ** bend
-
-
-def sample_person(seed: int, data: str, subject: str) -> Person:
-    """A subject: the same in every clip."""
-    rng = generator(seed, data, subject, "person")
-    head = load_head()
-    identity = sample_identity(head, rng)
-    phenotype = dict(zip(head.phenotypes, identity.phenotypes.tolist(), strict=True))
-    female = phenotype["gender"] > 0.5
-    ancestry = np.array([phenotype[name] for name in ("african", "asian", "caucasian")])
-    tones = np.array([[0.50, 0.34, 0.26], [0.86, 0.70, 0.57], [0.90, 0.73, 0.64]])
-    skin = ancestry @ tones * rng.uniform(0.92, 1.06)
-    lips = skin * [0.84, 0.60, 0.62] + [rng.uniform(0, 0.04), 0, 0]
-    dark = rng.random() < 0.55 + 0.45 * (1 - ancestry[2])
-    hairs = [(0.30, 0.19, 0.11), (0.42, 0.29, 0.17), (0.24, 0.15, 0.10), (0.45, 0.42, 0.40)]
-    hair = (0.10, 0.08, 0.075) if dark else hairs[rng.integers(len(hairs))]
-    irises = [(0.24, 0.14, 0.08), (0.30, 0.19, 0.10), (0.30, 0.38, 0.44), (0.34, 0.36, 0.22)]
-    iris = irises[0] if dark else irises[rng.integers(1, len(irises))]
-    looks = Looks(
-        seed=int(rng.integers(2**31)),
-        skin=tuple(skin),
-        lips=tuple(lips),
-        hair=hair,
-        iris=iris,
-        hairline=rng.uniform(-4, 8) if female else rng.uniform(0, 12),
-        recession=rng.uniform(0, 4) if female else rng.uniform(2, 14),
-        brow_height=rng.uniform(-1.0, 1.5),
-        brow_thickness=rng.uniform(0.7, 0.95) if female else rng.uniform(0.9, 1.3),
-        brow_density=rng.uniform(0.75, 0.95),
-        stubble=0.0 if female else rng.choice([0, rng.uniform(0.2, 0.8)]),
-        freckles=rng.uniform(0, 0.8) * (rng.random() < 0.3),
-        flush=rng.uniform(0.2, 0.9),
-    )
-    style = GlassesStyle(
-        half_width=rng.uniform(0.023, 0.026),
-        half_height=rng.uniform(0.016, 0.021),
-        roundness=rng.uniform(2, 4),
-        rim=rng.uniform(0.0009, 0.0016),
-        colour=((0.06, 0.05, 0.05), (0.28, 0.16, 0.10), (0.45, 0.44, 0.42))[rng.integers(3)],
-        glare=rng.uniform(0.03, 0.16),
-    )
-    return Person(
-        identity=identity,
-        looks=looks,
-        hair_volume=rng.uniform(0.006, 0.016),
-        hair_length=rng.uniform(0.07, 0.16) if female and rng.random() < 0.75 else 0.0,
-        clothes=tuple(rng.uniform(0.08, 0.7, 3)),
-        glasses=style if subject in CORPORA[data].glasses else None,
-    )
-
-
-def sample_setting(rng: np.random.Generator) -> Setting:
-    """A clip's light and camera."""
-    side = rng.choice([-1, 1])
-    warm = rng.uniform(-0.06, 0.06)
-    key = rng.uniform(0.75, 1.25)
-    fill = rng.uniform(0.15, 0.4)
-    grey = rng.uniform(0.12, 0.5)
-    tint = 1 + rng.uniform(-0.06, 0.06, 3)
-    return Setting(
-        key=(side * rng.uniform(0.15, 0.9), rng.uniform(0.2, 0.9), 1.0),
-        key_colour=(key * (1 + warm), key, key * (1 - warm)),
-        fill=(-side * rng.uniform(0.6, 1.2), rng.uniform(-0.1, 0.5), 0.8),
-        fill_colour=(fill, fill, fill * 1.05),
-        ambient=tuple(rng.uniform(0.26, 0.40) * np.array([1, 1.01, 1.04])),
-        backdrop=(tuple(grey * tint), tuple(grey * tint * rng.uniform(0.6, 0.9))),
-        zoom=rng.uniform(0.95, 1.05),
-        shift=tuple(rng.normal(0, 0.0025, 2)),
-    )

@@ -38,7 +38,7 @@ class Camera:
 
     eye: np.ndarray  # (3,)
     directions: np.ndarray  # (N, 3)
-    pixel: float  # the step between directions of neighbouring pixels
+    pixel: np.float32  # the step between directions of neighbouring pixels
     backdrop: np.ndarray  # (N, 3)
 
 
@@ -47,9 +47,9 @@ def render(
 ) -> np.ndarray:
     """Facial actions (T, 52), head rotations (T, 3) -> (T, HEIGHT, WIDTH, 3) float32 in [0, 1]."""
     with torch.no_grad():
-        turns = rotation_matrix(torch.from_numpy(np.float32(rotation)))
-        moved = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
-        moved, turns = (moved @ turns.mT).numpy(), turns.numpy()
+        matrices = rotation_matrix(torch.from_numpy(rotation.astype(np.float32)))
+        heads = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
+        moved, turns = (heads @ matrices.mT).numpy(), matrices.numpy()
     camera = place_camera(figure, setting)
     # A head hardly moves within a clip: which lamps reach a vertex is found once, in frame 0.
     arrives = _arrives(figure, setting, *pose(figure, moved[0], turns[0]))
@@ -64,10 +64,10 @@ def place_camera(figure: Figure, setting: Setting) -> Camera:
     eyes = (figure.points.eyes[0] + figure.points.eyes[1]) / 2
     metres = (eyes[1] - figure.points.chin[1]) / (EYES_TO_CHIN * HEIGHT * setting.zoom)  # a pixel
     middle = eyes[1] - metres * HEIGHT * (0.5 - EYE_ROW)
-    eye = np.float32([setting.shift[0], middle + setting.shift[1], DISTANCE])
+    eye = np.array([setting.shift[0], middle + setting.shift[1], DISTANCE], np.float32)
     focal = (DISTANCE - eyes[2]) / metres
     directions = perspective_rays(HEIGHT, WIDTH, focal)[1]
-    top, bottom = (np.float32(colour) for colour in setting.backdrop)
+    top, bottom = (np.array(colour, np.float32) for colour in setting.backdrop)
     share = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
     shade = 1 - 0.25 * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None] ** 2
     backdrop = ((top + (bottom - top) * share) * shade).reshape(-1, 3)
@@ -94,8 +94,7 @@ def _picture(
     colours[seen] = _reflectance(figure, face, bary) * lit[:, :3] + lit[:, 3:]
     on_eye = np.flatnonzero(figure.kinds[face] == EYE)
     colours[seen[on_eye]] += _glints(setting, _place(face[on_eye], bary[on_eye]), turn)
-    if figure.lenses is not None:
-        _add_lenses(colours, figure, camera.eye, directions, hits.depth, turn)
+    _add_lenses(colours, figure, camera.eye, directions, hits.depth, turn)
 
     image = colours[: len(camera.backdrop)]
     image[outlined] = colours[len(camera.backdrop) :].reshape(len(outlined), -1, 3).mean(1)
@@ -121,7 +120,9 @@ def _look(
         edge[here] |= step
         edge[there] |= step
     outlined = np.flatnonzero(edge)
-    quarter = camera.pixel * np.float32([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]]) / 4
+    quarter = (
+        camera.pixel * np.array([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]], np.float32) / 4
+    )
     more = (camera.directions[outlined][:, None] + quarter).reshape(-1, 3)
     second = scene.first_hit(camera.eye, more)
     hits = Hits(
@@ -148,14 +149,14 @@ def _lamps(setting: Setting) -> tuple[np.ndarray, np.ndarray, slice]:
     dome = _sphere(28)
     dome = dome[dome[:, 2] > -0.35]
     sky = 0.55 + 0.45 * dome[:, 1:2]
-    lamps, colours = [dome], [2 * np.float32(setting.ambient) * sky / sky.sum()]
+    lamps, colours = [dome], [2 * np.array(setting.ambient, np.float32) * sky / sky.sum()]
     for at, colour, size, count in (
         (setting.key, setting.key_colour, 0.35, 12),
         (setting.fill, setting.fill_colour, 0.5, 6),
     ):
-        soft = _unit(np.float32(at)) + size * _sphere(count)
+        soft = _unit(np.array(at, np.float32)) + size * _sphere(count)
         lamps.append(soft / np.linalg.norm(soft, axis=1, keepdims=True))
-        colours.append(np.tile(np.float32(colour) / count, (count, 1)))
+        colours.append(np.tile(np.array(colour, np.float32) / count, (count, 1)))
     key = slice(len(dome), len(dome) + 12)
     return np.concatenate(lamps).astype(np.float32), np.concatenate(colours), key
 
@@ -205,7 +206,7 @@ def _light(
 
 def _half(lamp: tuple[float, float, float]) -> np.ndarray:
     """The normal that mirrors a lamp into the camera."""
-    return _unit(_unit(np.float32(lamp)) + np.float32([0, 0, 1]))
+    return _unit(_unit(np.array(lamp, np.float32)) + np.array([0, 0, 1], np.float32))
 
 
 def _reflectance(figure: Figure, face: np.ndarray, bary: np.ndarray) -> np.ndarray:
@@ -231,7 +232,11 @@ def _glints(setting: Setting, place: np.ndarray, turn: np.ndarray) -> np.ndarray
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True) @ turn.T
     glints = np.zeros((len(place), 3), np.float32)
     for at, colour in ((setting.key, setting.key_colour), (setting.fill, setting.fill_colour)):
-        glints += 0.5 * smoothstep(0.985, 0.995, normal @ _half(at))[:, None] * np.float32(colour)
+        glints += (
+            0.5
+            * smoothstep(0.985, 0.995, normal @ _half(at))[:, None]
+            * np.array(colour, np.float32)
+        )
     return glints
 
 
@@ -243,8 +248,10 @@ def _add_lenses(
     depth: np.ndarray,
     turn: np.ndarray,
 ) -> None:
-    """Veil what lies behind the lenses with a faint reflection, in place."""
+    """Veil what lies behind the lenses, if any, with a faint reflection, in place."""
     lenses, style = figure.lenses, figure.person.glasses
+    if lenses is None or style is None:
+        return
     placed = lenses.vertices @ turn.T
     slopes = (placed[:, 1] - eye[1]) / (eye[2] - placed[:, 2])
     near = np.flatnonzero((directions[:, 1] > slopes.min()) & (directions[:, 1] < slopes.max()))
@@ -256,4 +263,6 @@ def _add_lenses(
     along = (x - middle + 0.8 * (y - figure.points.eyes[0][1])) / style.half_width
     streak = np.exp(-(((along - 0.55) / 0.22) ** 2)) + 0.6 * np.exp(-(((along - 0.1) / 0.07) ** 2))
     veil = (0.03 + style.glare * streak)[:, None]
-    colours[before] = colours[before] * 0.94 * (1 - veil) + veil * np.float32([0.85, 0.9, 1.0])
+    colours[before] = colours[before] * 0.94 * (1 - veil) + veil * np.array(
+        [0.85, 0.9, 1.0], np.float32
+    )

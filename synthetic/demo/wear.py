@@ -64,16 +64,16 @@ def tube(path: np.ndarray, radius: float, colour: tuple, closed: bool = False) -
     rings = path + radius * (np.cos(turn) * across + np.sin(turn) * upright)  # (sides, P, 3)
     vertices = rings.transpose(1, 0, 2).reshape(-1, 3)
     faces = _grid_faces(len(path), sides, wrap_rows=closed, wrap_columns=True)
-    return Part(vertices, faces, np.tile(np.float32(colour), (len(faces), 1)))
+    return Part(vertices, faces, np.tile(np.array(colour, np.float32), (len(faces), 1)))
 
 
 def _grid_faces(rows: int, columns: int, wrap_rows: bool, wrap_columns: bool) -> np.ndarray:
-    r, c = np.meshgrid(
+    row, column = np.meshgrid(
         np.arange(rows if wrap_rows else rows - 1),
         np.arange(columns if wrap_columns else columns - 1),
         indexing="ij",
     )
-    r, c = r.ravel(), c.ravel()
+    r, c = row.ravel(), column.ravel()
     below, right = (r + 1) % rows, (c + 1) % columns
     a, b = r * columns + c, below * columns + c
     d, e = r * columns + right, below * columns + right
@@ -139,8 +139,8 @@ def long_hair(colour: tuple, length: float, width: float, rng: np.random.Generat
     y = np.repeat(height[:, None], columns, 1)
     faces = _grid_faces(rows, columns, False, False)
     strand = 1 + 0.15 * rng.standard_normal(columns)
-    colours = np.float32(colour) * strand[faces[:, 0] % columns][:, None]
-    return Part(np.stack([x, y, z], -1).reshape(-1, 3), faces, np.float32(colours))
+    colours = np.array(colour, np.float32) * strand[faces[:, 0] % columns][:, None]
+    return Part(np.stack([x, y, z], -1).reshape(-1, 3), faces, colours.astype(np.float32))
 
 
 def collar(colour: tuple, base: float) -> Part:
@@ -156,5 +156,7 @@ def collar(colour: tuple, base: float) -> Part:
     y[:2] -= 0.012 * np.maximum(np.sin(turn), 0)  # lower in front
     faces = _grid_faces(len(heights), columns, False, True)
     return Part(
-        np.stack([x, y, z], -1).reshape(-1, 3), faces, np.tile(np.float32(colour), (len(faces), 1))
+        np.stack([x, y, z], -1).reshape(-1, 3),
+        faces,
+        np.tile(np.array(colour, np.float32), (len(faces), 1)),
     )

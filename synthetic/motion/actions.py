@@ -95,8 +95,8 @@ def draw_actions(
     """
     change = np.zeros(len(columns), np.float32)
     units = np.zeros(len(UNITS), np.float32)
-    patterns, weights = zip(*PATTERNS[label])
-    weights = np.array(weights) ** (1 - acting.flatten)
+    patterns, odds = zip(*PATTERNS[label])
+    weights = np.array(odds) ** (1 - acting.flatten)
     pattern = patterns[rng.choice(len(patterns), p=weights / weights.sum())]
     level = rng.uniform(*acting.strength) * rng.uniform(*acting.at_apex)
     sides = np.ones(2)

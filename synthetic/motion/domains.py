@@ -63,4 +63,3 @@ HELD_OUT = (
         acting=Acting(strength=(0.10, 0.5), one_sided=0.5, blink=0.25, flatten=0.0),
     ),
 )  # fmt: skip
-DOMAINS = {domain.name: domain for domain in (*TRAINING, *HELD_OUT)}

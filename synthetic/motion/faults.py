@@ -52,8 +52,8 @@ def _blur(fields: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of (N, C, R, R), all at once as channels of one picture."""
     side = fields.shape[-1]
     picture = np.ascontiguousarray(fields.reshape(-1, side, side).transpose(1, 2, 0), np.float32)
-    picture = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
-    return picture.reshape(side, side, -1).transpose(2, 0, 1).reshape(fields.shape)
+    blurred = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
+    return blurred.reshape(side, side, -1).transpose(2, 0, 1).reshape(fields.shape)
 
 
 def _grain(count: int, side: int, sigma: float, rng: np.random.Generator) -> np.ndarray:

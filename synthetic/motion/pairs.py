@@ -78,7 +78,9 @@ def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, n
     head = load_head()
     columns = {name: i for i, name in enumerate(head.actions)}
     labels = np.arange(BLOCK) % 3
-    changes, units = zip(*(draw_actions(rng, domain.acting, columns, label) for label in labels))
+    changes, units = zip(
+        *(draw_actions(rng, domain.acting, columns, int(label)) for label in labels)
+    )
     side = 2 * size
     view = _look(head, domain, rng, side)
     flow = _exact_flow(view, np.stack(changes), domain, rng)
@@ -139,11 +141,9 @@ def _marks(head: Head) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], int]:
     faces = head.faces.numpy()
     eyes = np.unique(faces[head.regions["eyes"].numpy()])
     with torch.no_grad():
-        middle = torch.full((1, len(head.phenotypes)), 0.5)
-        middle[0, head.phenotypes.index("age")] = 2 / 3
-        mean = head.neutral(middle, torch.zeros(1, len(head.local_changes)))[0].numpy()
+        mean = head.neutral(*head.mean_identity())[0].numpy()
     eyes = eyes[mean[eyes, 2] > 0.018]  # the right eyeball has no back
-    chin = int(np.linalg.norm(mean - np.float32([0, -0.088, 0.045]), axis=1).argmin())
+    chin = int(np.linalg.norm(mean - np.array([0, -0.088, 0.045], np.float32), axis=1).argmin())
     return faces, (eyes[mean[eyes, 0] < 0], eyes[mean[eyes, 0] > 0]), chin
 
 
@@ -155,8 +155,8 @@ def _exact_flow(
     moved = changes @ view.offsets.reshape(len(view.offsets), -1)
     moved = view.points + moved.reshape(count, pixels, 3)
     turns = Rotation.from_rotvec(rng.normal(0, domain.sway, (count, 3))).as_matrix()
-    moved = moved @ np.float32(turns).transpose(0, 2, 1)
-    flow = (moved - view.points)[..., :2] / view.width * np.float32([1, -1])
+    moved = moved @ turns.astype(np.float32).transpose(0, 2, 1)
+    flow = (moved - view.points)[..., :2] / view.width * np.array([1, -1], np.float32)
     flow += np.float32(rng.normal(0, domain.shift, (count, 1, 2)))
     flow *= view.seen[:, None]
     return np.ascontiguousarray(flow.transpose(0, 2, 1)).reshape(count, 2, view.side, view.side)

@@ -1,0 +1,3 @@
+"""The release; records, CITATION.cff and the CHANGELOG name the same."""
+
+VERSION = "0.2.0"
