@@ -6,11 +6,12 @@ from conftest import CHANGED
 from safetensors.torch import load_file
 
 from loso.experiment import run_experiment
+from loso.presets import PRESETS
 from loso.records import read_records
 from loso.settings import Settings
 
-LITE = {"trunk": "efficientnet_lite0", "weights": "package", "image_size": 97, "epochs": 2}
-FROZEN = LITE | {"freeze": "trunk", "augment": "flip"}  # its features are computed once
+FROZEN = PRESETS["demo"] | {"image_size": 97, "epochs": 2}  # its features are computed once
+LITE = FROZEN | {"freeze": "none", "augment": "full"}
 LEAN = {"streams": "motion", "motion_net": "lean", "epochs": 2}
 WAYS = {
     "2d": LITE | {"augment": "crop", "epochs": 1},

@@ -15,8 +15,8 @@ from data.faces import load_face_finder
 from data.index import read_index
 from loso.experiment import run_experiment
 from loso.predict import ClipFrames, load_classifier, pick_frames
+from loso.presets import preset
 from loso.records import read_record
-from loso.settings import Settings
 from predict import main
 
 
@@ -39,10 +39,9 @@ def trained(tiny, root3d, tmp_path_factory):
     result = tmp_path_factory.mktemp("result")
     folders = {}
     for streams in ("2d", "dual"):
-        settings = Settings(
-            index=tiny / "index/smic_apex.csv", root=tiny, root3d=root3d, result=result,
-            trunk="efficientnet_lite0", weights="package", freeze="trunk", image_size=97,
-            augment="flip", epochs=1, device="cpu", streams=streams, subjects=("2",),
+        settings = preset(
+            "demo", index=tiny / "index/smic_apex.csv", root=tiny, root3d=root3d, result=result,
+            image_size=97, epochs=1, device="cpu", streams=streams, subjects=("2",),
             save_weights=True,
         )  # fmt: skip
         run_experiment(settings)

@@ -135,7 +135,8 @@ def test_a_trunk_is_one_entry(monkeypatch, worlds, tmp_path):
     assert done.returncode == 0, done.stderr
     done = call("train_me_loso_baseline.py", *common, "--result", tmp_path)
     assert done.returncode == 2
-    assert "no baseline 'mine': one of resnet18, vgg11, efficientnet_lite0" in done.stderr
+    fault = "--network baseline goes with --trunk resnet18 or vgg11 or efficientnet_lite0"
+    assert done.stderr == f"error: {fault}\n"
 
 
 @pytest.mark.parametrize(
