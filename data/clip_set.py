@@ -125,6 +125,8 @@ def load_clips(
         raise UserError("the index names no apex frames (apex_frame_path), only motion")
     if views is not None and not holds_views(views.root3d):
         raise UserError(f"no 3D views below {views.root3d}; make them with: {views.command}")
+    if views is not None and size is None:
+        raise ValueError("views are of frames: give their size")
     kept = _Kept(index, strict)
     frames = found = made_by = None
     if size is not None:
@@ -189,8 +191,11 @@ def _read_frames(
     paths, slots = frame_paths(kept.index, four_frames, root)
     frames, faults = read_frames(paths, size)
     if faults:
-        four_frames = _without_faults(kept, four_frames, root, faults)
-        rows = {path: row for row, path in enumerate(paths)}
+        rows = {path: row for row, path in enumerate(paths) if path not in faults}
+        _report_faults(kept, four_frames, root, faults)
+        if four_frames is not None:  # of more than four rows a clip some were not read at all
+            read = [root / path in rows for path in four_frames["apex_frame_path"]]
+            four_frames = four_frames[read].reset_index(drop=True)
         left, slots = frame_paths(kept.index, four_frames, root)
         slots = np.where(slots < 0, -1, np.array([rows[path] for path in left])[slots])
     kept.parts["slots"] = torch.from_numpy(slots)
@@ -203,10 +208,10 @@ def _read_frames(
     return frames, four_frames
 
 
-def _without_faults(
+def _report_faults(
     kept: _Kept, four_frames: pd.DataFrame | None, root: Path, faults: Mapping[Path, str]
-) -> pd.DataFrame | None:
-    """Leave out the clips whose apex frame is at fault; the companion without frames that are."""
+) -> None:
+    """Leave out the clips whose apex frame is at fault, and name the other frames that are."""
     lost: dict[int, str] = {}
     beside: list[tuple[int, str]] = []  # clips, and why one of their neighbouring frames is lost
     for clip, (row, *others) in enumerate(clip_frames(kept.index, four_frames)):
@@ -224,10 +229,6 @@ def _without_faults(
         warn(f"{names[clip]}: left out a frame beside the apex: {fault}")
     if beside:
         warn(f"{len(beside)} frames beside an apex cannot be read and are left out")
-    if four_frames is None:
-        return None
-    readable = [root / path not in faults for path in four_frames["apex_frame_path"]]
-    return four_frames[readable].reset_index(drop=True)
 
 
 def _find_views(kept: _Kept, four_frames: pd.DataFrame | None, views: ViewsFrom) -> list[Path]:

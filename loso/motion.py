@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from data.clip_set import ClipSet
 from models.motion import MotionNet, standardise, vary
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 CPU = torch.device("cpu")
-STRENGTH = 1e-3  # C of a fold's logistic regression; tools.pretrain_motion has many more clips
+FOLD_C = 1e-3  # of a fold's logistic regression
 PENALTY = 0.01  # of the squared distance from pretrained weights
 
 
@@ -106,7 +107,7 @@ def _regression(
 ) -> tuple[list[dict], "LogisticRegression"]:
     from sklearn.linear_model import LogisticRegression  # predict.py needs none of its second
 
-    model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
+    model = LogisticRegression(C=FOLD_C, class_weight="balanced", max_iter=500)
     check_converging(fold.data_sub, 1, "features", x, "take other --weights")
     model.fit(x[fold.train], labels[fold.train])
     train_loss = _loss(model.predict_proba(x[fold.train]), labels[fold.train])
@@ -128,7 +129,9 @@ class MotionRecipe:
     is too small to estimate them anew.
     """
 
-    device, half, sums = CPU, None, torch.float64
+    device = CPU
+    half: torch.dtype | None = None
+    sums = torch.float64
 
     def __init__(
         self,
@@ -140,7 +143,7 @@ class MotionRecipe:
     ) -> None:
         """maps (N, 3, S, S) and labels (N,) of all clips."""
         self.network, self.batch_size = network, settings.batch_size
-        self.start = None
+        self.start: dict[str, Tensor] = {}
         if settings.first_weights != "none":
             self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
         seed = fold.seed(settings.seed)
@@ -152,8 +155,10 @@ class MotionRecipe:
         self.balance = len(self.y) / counts
         self.held_out = maps[fold.test], labels[fold.test]
         trained = [*network.body.parameters(), *network.classes.parameters()]
-        self.optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
-        self.schedule = torch.optim.lr_scheduler.ConstantLR(self.optimiser, factor=1)
+        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
+            trained, lr=settings.learning_rate, weight_decay=0.01
+        )
+        self.schedule: LRScheduler = ConstantLR(self.optimiser, factor=1)
 
     def losses(self) -> Iterator[tuple[Tensor, int]]:
         """See training.Recipe."""

@@ -81,19 +81,17 @@ def _imagenet(trunk: str) -> StateDict:
 
 
 def _load_pictures(network: Network, state: StateDict, settings: Settings) -> None:
-    """Load a whole network's state dict strictly, or a backbone's into every trunk."""
+    """Load a whole network's state dict strictly, or a backbone's into every trunk there is."""
     source = settings.first_weights
     places = "|".join(place for entry in NETWORKS.values() for place in entry.trunks_at)
     whole = re.compile(rf"(^|\.)({places})\.model\.")
-    if any(whole.search(name) for name in state):
-        expected = list(network.state_dict())
-        _load_checked(network, _named_as(state, expected, source), source, expected)
+    if not network.trunks or any(whole.search(name) for name in state):
+        every = list(network.state_dict())
+        _load_checked(network, _named_as(state, every, source), source, every)
         return
-    if not network.trunks:
-        raise UserError(f"--weights {source}: --network {settings.network} has no trunk for it")
     for trunk in network.trunks:
         expected = trunk.model.state_dict()
-        own = trunk.own_layer  # a backbone's file has it for its own 1000 classes
+        own = trunk.own_layer
         names = [name for name in expected if own is None or not name.startswith(f"{own}.")]
         named = _named_as(state, names, source)
         fitting = {
@@ -109,7 +107,9 @@ def _named_as(state: StateDict, expected: list[str], source: str) -> StateDict:
         raise UserError(f"--weights {source}: holds {error}") from error
 
 
-def _load_checked(target: nn.Module, state: StateDict, source: str, needed: list[str]) -> None:
+def _load_checked(
+    target: Network | nn.Module, state: StateDict, source: str, needed: list[str]
+) -> None:
     expected = target.state_dict()
     for name in needed:
         if name not in state and not name.endswith("num_batches_tracked"):  # not used here

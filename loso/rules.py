@@ -66,6 +66,9 @@ def _check_network(settings: "Settings") -> None:
     # Of motion alone --motion-net says which network.
     if streams not in reads and (network, streams) != (DEFAULT_NETWORK, "motion"):
         raise UserError(f"--network {network} reads --streams {' or '.join(reads)}, not {streams}")
+    if network == "baseline" and TRUNKS[settings.trunk].baseline is None:
+        whole = [name for name, trunk in TRUNKS.items() if trunk.baseline]
+        raise UserError(f"--network baseline goes with --trunk {' or '.join(whole)}")
     if settings.views == 14 and streams != "3d":
         raise UserError("--views 14 goes with --streams 3d")
     if settings.softmax_twice and network != "baseline":

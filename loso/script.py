@@ -17,7 +17,7 @@ def experiment_script(defaults: Settings, description: str) -> None:
 
     --preset changes some of these, and what else the command line says wins over both.
     """
-    chosen = PRESETS.get(_preset_of(sys.argv[1:]), {})  # tyro refuses a name that is none
+    chosen = PRESETS.get(_preset_of(sys.argv[1:]) or "", {})  # tyro refuses a name that is none
     settings_of_preset = dataclasses.replace(defaults, **chosen)
 
     def main(

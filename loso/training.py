@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from common.errors import warn
 from data.clip_set import ClipSet
@@ -30,8 +32,8 @@ class Recipe(Protocol):
     device: torch.device
     half: torch.dtype | None  # None: float32
     sums: torch.dtype  # that an epoch's losses add up in
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    optimiser: Optimizer
+    schedule: LRScheduler
 
     def losses(self) -> Iterator[tuple[Tensor, int]]:
         """An epoch: each batch's mean loss, to be minimised before the next, and its samples."""
@@ -106,8 +108,10 @@ class PictureRecipe:
         self.generator = torch.Generator().manual_seed(seed)
         self.network = network.to(self.device, memory_format=memory_layout(self.device))
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
-        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimiser, LR_DECAY)
+        self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
+            trained, lr=settings.learning_rate, fused=True
+        )
+        self.schedule: LRScheduler = ExponentialLR(self.optimiser, LR_DECAY)
         self.half = half_precision(settings.precision, self.device)
 
     def losses(self) -> Iterator[tuple[Tensor, int]]:

@@ -82,9 +82,8 @@ class Baseline(OneStream, nn.Module):
             parts.channels,
             parts.early,
             side=lambda side: -(-side // 32),
+            own_layer=parts.last,  # a backbone's file has it for its own 1000 classes
         )
-        # The layer that a backbone's file has for its own 1000 classes.
-        self.conv.own_layer = parts.last
         self.softmax_twice = softmax_twice
 
     def head(self, features: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a network is to training, loading, prediction and heat maps."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -59,6 +60,15 @@ class Network(Protocol):
         None: the input's own pixels are weighed.
         """
         ...
+
+    # What is called of torch.nn.Module's.
+    # ruff: noqa: D102
+    def to(self, *args: Any, **kwargs: Any) -> Self: ...
+    def train(self, mode: bool = True) -> Self: ...
+    def eval(self) -> Self: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
 def class_output(output: Output) -> Tensor:

@@ -31,12 +31,12 @@ WITH_PICTURES = tuple(name for name in get_args(Streams) if name != "motion")
 class Plan:
     """What decides a network's layers: the settings of the same names."""
 
-    streams: str = "2d"
+    streams: Streams = "2d"
     trunk: str = "resnet18"
     image_size: int = 224  # pixels
     views: int = 13  # pictures of the views' stream
     classes: int = 3
-    fusion: str = "attention"
+    fusion: Fusion = "attention"
     softmax_twice: bool = False
     motion_size: int = 28  # pixels
     adapt: str = "all"  # head: a motion stream is not trained

@@ -30,10 +30,12 @@ class Trunk(nn.Module):
         early: int,
         side: Callable[[int], int],
         pictures: int = 1,
+        own_layer: str | None = None,
     ) -> None:
         """Keep `steps` of `model`; `early` of them are what freezing "early" means.
 
         `pictures` RGB pictures come stacked along channels; the first convolution is widened.
+        own_layer: one of `model` that is never filled from a backbone's file.
         """
         super().__init__()
         if pictures > 1:
@@ -44,7 +46,9 @@ class Trunk(nn.Module):
         self.early = early
         self.side = side  # image side -> side of the feature map
         self.frozen: list[str] = []
-        self.own_layer: str | None = None  # one of `model` that no file of weights fills
+        self.mean: Tensor
+        self.std: Tensor
+        self.own_layer = own_layer
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             stacked = torch.tensor(values).repeat(pictures).view(-1, 1, 1)
             self.register_buffer(name, stacked, persistent=False)
@@ -102,6 +106,7 @@ class OneStream:
 
     conv: Trunk
     motion = None
+    head: Callable[[Tensor], Tensor]
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:

@@ -2,11 +2,12 @@
 
 import json
 
+from loso.presets import PRESETS
 from loso.settings import Settings
 
 # Settings that train in seconds.
-LITE = {"trunk": "efficientnet_lite0", "weights": "package", "image_size": 97, "epochs": 2}
-FROZEN = LITE | {"freeze": "trunk", "augment": "flip"}  # its features are computed once
+FROZEN = PRESETS["demo"] | {"image_size": 97, "epochs": 2}  # its features are computed once
+LITE = FROZEN | {"freeze": "none", "augment": "full"}
 LEAN = {"streams": "motion", "motion_net": "lean", "epochs": 2}
 
 

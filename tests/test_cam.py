@@ -14,6 +14,7 @@ from data.face_search import FoundFace
 from data.faces import FaceFinder
 from loso.experiment import run_experiment
 from loso.predict import ClipFrames, Readings
+from loso.presets import preset
 from loso.settings import Settings
 from loso.synthetic_weights import load_synthetic
 from models.baselines import Baseline
@@ -24,11 +25,10 @@ from report.heat_maps import look, write_attention
 @pytest.fixture(scope="module")
 def trained(tiny, root3d, tmp_path_factory):
     """An experiment of both streams that has learned where the blob is; two folds' networks."""
-    settings = Settings(
-        index=tiny / "index/smic_apex.csv", root=tiny, root3d=root3d, neighbour_views="apex",
-        result=tmp_path_factory.mktemp("result"), trunk="efficientnet_lite0", weights="package",
-        freeze="trunk", image_size=97, augment="flip", epochs=4, device="cpu", streams="dual",
-        subjects=("2",), save_weights=True, lr=3e-4,
+    settings = preset(
+        "demo", index=tiny / "index/smic_apex.csv", root=tiny, root3d=root3d,
+        neighbour_views="apex", result=tmp_path_factory.mktemp("result"), image_size=97, epochs=4,
+        device="cpu", streams="dual", subjects=("2",), save_weights=True, lr=3e-4,
     )  # fmt: skip
     run_experiment(settings)
     return settings.folder

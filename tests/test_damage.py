@@ -14,7 +14,7 @@ from experiments import settings_of
 from common.errors import UserError
 from data.clip_set import load_clips
 from data.index import read_index
-from data.views import claim_views, view_folder
+from data.views import claim_views, note_faceless, view_folder
 from loso.experiment import run_experiment
 from loso.inputs import load_inputs
 from loso.records import read_records
@@ -189,6 +189,32 @@ def test_views_and_maps_stay_with_their_clips(root, tmp_path, streams):
             number = index["clip"].tolist().index(row["clip"])
             one, other = read.motion[clip][0], np.load(paths[number])[0]
             assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.5
+    run_experiment(settings)
+    assert len(read_records(settings.folder)) == 2
+
+
+@pytest.mark.parametrize("freeze", ["trunk", "early"])
+def test_a_frame_beside_the_apex_without_a_face_has_no_views_and_the_others_move_up(
+    root, tmp_path, freeze
+):
+    """As reconstruct_3d.py leaves it: sampling takes a clip's first frames, so no gap may stay."""
+    index, four = tables(root)
+    views = tmp_path / "views"
+    claim_views(views, "anny")
+    faceless = [view_folder(views, row) for row in four.groupby("clip").nth(1).to_dict("records")]
+    for row in (*index.to_dict("records"), *four.to_dict("records")):
+        if view_folder(views, row) not in faceless:
+            write_views(view_folder(views, row), row["label"])
+    note_faceless(views, faceless, faceless)
+    settings = settings_of(
+        root, tmp_path, streams="dual", root3d=views, epochs=1, subjects=("2",), batch_size=8,
+        freeze=freeze,
+    )  # fmt: skip
+    whole = load_clips(index, four, root, (97, 97))
+    left = load_inputs(settings)
+    assert ((left.slots >= 0) == (left.views.slots >= 0)).all()
+    assert (left.slots[:, 4] == -1).all() and (left.slots[:, :4] >= 0).all()
+    assert torch.equal(left.slots[:, :4], whole.slots[:, [0, 1, 3, 4]])
     run_experiment(settings)
     assert len(read_records(settings.folder)) == 2
 

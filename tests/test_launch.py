@@ -313,6 +313,23 @@ def test_launch_settings_that_cannot_be(wrong, fault):
         Settings(**wrong)
 
 
+def test_what_folds_tell_reaches_the_watch_in_order():
+    events, heard = launch_ray._Events(), []
+
+    class Ear:
+        def start_fold(self, data_sub):
+            heard.append(data_sub)
+
+        def epoch(self, data_sub, record):
+            heard.append((data_sub, record))
+
+    events.add("smic_01", None)
+    events.add("smic_01", {"epoch": 1})
+    launch_ray._tell(Ear(), events.take())
+    assert heard == ["smic_01", ("smic_01", {"epoch": 1})]
+    assert events.take() == []
+
+
 def test_without_ray_one_line_says_what_to_install(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install -r requirements-distributed\.txt"):

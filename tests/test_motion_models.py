@@ -17,7 +17,7 @@ from data.faces import load_face_finder
 from loso.folds import make_folds
 from loso.metrics import scores
 from loso.motion import (
-    STRENGTH,
+    FOLD_C,
     linear_epochs,
     motion_epochs,
     predict_maps,
@@ -216,7 +216,7 @@ def test_adapting_leaves_the_network_as_it_was_and_tuning_learns(corpus):
 def test_linear_is_logistic_regression_of_standardised_maps(corpus):
     maps, labels, _, folds = corpus
     x = standardise(torch.from_numpy(maps)).flatten(1).numpy()
-    model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(C=FOLD_C, class_weight="balanced", max_iter=1000)
     model.fit(x[folds[1].train], labels[folds[1].train])
     expected = model.predict_proba(x[folds[1].test])
     found = linear_epochs(maps, labels, folds[1])[0][0]["scores"]

@@ -13,6 +13,7 @@ from common.errors import UserError
 from loso.checkpoints import read_network
 from loso.experiment import run_experiment
 from loso.networks import build_network, read_weights
+from loso.presets import PRESETS
 from loso.records import read_records, record_labels, record_predictions
 from loso.settings import Settings
 from loso.synthetic_weights import SYNTHETIC_WEIGHTS, load_synthetic
@@ -105,9 +106,8 @@ def test_through_the_script_zero_shot_says_that_nothing_was_trained(moving, tiny
 )
 def test_motion_as_a_further_stream(train, root3d, streams, adapt, name):
     folder = train(
-        streams=streams, adapt=adapt, root3d=root3d, subjects=("1",), epochs=1, save_weights=True,
-        trunk="efficientnet_lite0", weights="package", freeze="trunk", image_size=97,
-        augment="flip",
+        **PRESETS["demo"] | {"image_size": 97, "epochs": 1}, streams=streams, adapt=adapt,
+        root3d=root3d, subjects=("1",), save_weights=True,
     )  # fmt: skip
     assert folder.name == name
     assert len(read_records(folder)[0]["clips"]) == 6

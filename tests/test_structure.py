@@ -119,7 +119,7 @@ def test_a_network_without_a_trunk_starts_from_nothing(toy):
 def test_weights_for_a_trunk_that_is_not_there(toy, worlds, tmp_path):
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
     settings = Settings(network="toy", weights=str(tmp_path / "w.pth"), result=tmp_path / "r")
-    with pytest.raises(UserError, match="--network toy has no trunk for it"):
+    with pytest.raises(UserError, match=r"no 'classes\.weight' in it; it is of another network"):
         run_experiment(settings)
     assert not (tmp_path / "r").exists()
 
@@ -135,7 +135,8 @@ def test_a_trunk_is_one_entry(monkeypatch, worlds, tmp_path):
     assert done.returncode == 0, done.stderr
     done = call("train_me_loso_baseline.py", *common, "--result", tmp_path)
     assert done.returncode == 2
-    assert "no baseline 'mine': one of resnet18, vgg11, efficientnet_lite0" in done.stderr
+    fault = "--network baseline goes with --trunk resnet18 or vgg11 or efficientnet_lite0"
+    assert done.stderr == f"error: {fault}\n"
 
 
 @pytest.mark.parametrize(
