@@ -25,9 +25,6 @@ PAGES = sorted(
 )
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 DOOR = ROOT / "README.md"
-needs_registry = pytest.mark.skipif(
-    not (ROOT / "models/registry.py").is_file(), reason="there is no models/registry.py"
-)
 # What tells of how the project came about, and no reader needs.
 ABOUT_THE_MAKING = (
     r"was built", r"the issue", r"not to be had", r"was to be had", r"asked:", r"\basked for\b",
@@ -204,7 +201,6 @@ def test_every_page_and_picture_of_docs_is_reachable_from_the_door():
     assert set((ROOT / "docs").iterdir()) - seen == set()
 
 
-@needs_registry
 def test_files_that_pages_name_exist():
     for page in PAGES:
         for name in re.findall(r"\b(?:tests|models|loso|data|benchmarks|deca|tools)/[\w/]+\.\w+",
@@ -305,7 +301,6 @@ def register(line: str, table: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-@needs_registry
 def test_the_network_and_the_trunk_of_the_examples_work(monkeypatch):
     registry = importlib.import_module("models.registry")
     network_file, network_line = examples("A network")
