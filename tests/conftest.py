@@ -23,11 +23,16 @@ import openpyxl
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from common import errors
 from data.faces import FaceFinder, load_face_finder
 from data.index import read_index
 from data.views import claim_views, view_folder, view_names
+
+# A machine that is busy is no fault of what is tested.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"

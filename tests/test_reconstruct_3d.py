@@ -92,7 +92,7 @@ def test_wrong_settings(tmp_path: Path, capsys) -> None:
         ((), "give --index and --root, or --image for one image"),
         (("--index", missing), "give --index and --root, or --image for one image"),
         (("--image", missing, "--backend", "deca"), "the backend deca needs --assets FOLDER"),
-        (("--image", missing, "--backend", "anny"), f"{missing}: no such file"),
+        (("--image", missing, "--backend", "anny"), f"{missing}: No such file or directory"),
     ):
         assert call("--out", tmp_path / "a", *arguments) == 2
         last = capsys.readouterr().err.splitlines()[-1]
