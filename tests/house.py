@@ -32,11 +32,23 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """The product's modules that one imports, at its head or inside of functions."""
+def imports(name: str, path: Path, known: dict[str, Path], types: bool = True) -> set[str]:
+    """The product's modules that one imports, at its head or inside of functions.
+
+    types: those too that it imports for type checkers alone.
+    """
     found = set()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if not types and id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -72,9 +84,9 @@ def upward(root: Path) -> list[str]:
 
 
 def circle(root: Path) -> list[str]:
-    """Modules that import each other in a circle, in its order; empty where there is none."""
+    """Modules that import each other in a circle when they run, in its order; empty for none."""
     known = modules(root)
-    graph = {name: imports(name, path, known) - {name} for name, path in known.items()}
+    graph = {name: imports(name, path, known, types=False) - {name} for name, path in known.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -12,7 +12,6 @@ def test_no_import_runs_upwards():
     assert upward(ROOT) == []
 
 
-@pytest.mark.xfail(strict=True, reason="loso/launch: local.py and ray.py import each other")
 def test_no_modules_import_each_other_in_a_circle():
     assert circle(ROOT) == []
 
