@@ -57,7 +57,7 @@ bench: drawn
 	$(PY) -m benchmarks --demo demo
 
 test: $(READY_DEV)
-	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	$(PY) -m pytest --cov --cov-report=term --durations=10
 
 define install
@@ -82,4 +82,4 @@ lint: $(READY_DEV)
 	$(PY) -m mypy
 
 clean:
-	rm -rf demo result/demo_* result/motion_cache
+	rm -rf demo result/demo_* result/motion_cache result/face_cache

@@ -17,6 +17,7 @@ from torch import nn
 
 from common.errors import UserError
 from common.parallel import fixed_threads
+from common.version import VERSION
 from data.clip_set import ClipSet
 from data.corpora.description import CLASSES
 
@@ -115,6 +116,7 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
         "clips": [row | {"label": int(row["label"])} for row in clips.to_dict("records")],
         "epochs": epochs,
         "seconds": round(time.monotonic() - started, 1),
+        "dsnca": VERSION,
     }
     if not settings.save_weights:
         return Trained(record, None)

@@ -127,11 +127,15 @@ def _in_processes(
                     raise _lost(worker) from error
     finally:
         _discard(shared.path)
-        for connection, worker in workers.items():
-            worker.process.terminate()
-            worker.process.join()
-            connection.close()
+        _end(workers)
         shared.path.unlink(missing_ok=True)
+
+
+def _end(workers: dict[Connection, _Worker]) -> None:
+    for connection, worker in workers.items():
+        worker.process.terminate()
+        worker.process.join()
+        connection.close()
 
 
 def _discard(mapped: Path) -> None:
