@@ -25,7 +25,7 @@ from common.cli import flag
 from common.errors import UserError
 from data.corpora.description import CORPORA
 
-from .settings import GIVEN_OUT, SHAPING, Settings, first_difference
+from .settings import GIVEN_OUT, SHAPING, Settings, first_difference, modern_facts
 
 FORMAT = 2
 _OWN_FOLD_ALONE = 1  # the earlier format: trained_on leaves out whom the first weights had seen
@@ -118,7 +118,7 @@ def read_facts(path: Path) -> dict | None:
     facts = None if text is None else json.loads(text)
     if facts is not None and facts.get("format") not in (_OWN_FOLD_ALONE, FORMAT):
         raise UserError(f"{path}: format {facts.get('format')}, this version reads {FORMAT}")
-    return facts
+    return None if facts is None else facts | {"settings": modern_facts(facts["settings"])}
 
 
 def read_network(path: Path) -> SavedNetwork:

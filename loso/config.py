@@ -17,7 +17,7 @@ from data.corpora.description import CORPORA
 
 from .folds import Fold
 from .records import read_json, write_json
-from .settings import FREE, Settings, first_difference
+from .settings import FREE, Settings, first_difference, modern_facts
 
 
 def describe(settings: Settings, clips: ClipSet, folds: list[Fold], device: torch.device) -> dict:
@@ -126,7 +126,8 @@ def _has_folds(folder: Path) -> bool:
 
 
 def _difference(before: dict, now: dict, defaults: dict) -> str | None:
-    old, new = defaults | before.get("settings", {}), now["settings"]  # what came later had those
+    # Settings that came later had their defaults.
+    old, new = defaults | modern_facts(before.get("settings", {})), now["settings"]
     name = first_difference(old, new, [name for name in new if name not in FREE])
     if name:
         return f"{flag(name)} was {old[name]}, now {new[name]}"

@@ -260,6 +260,11 @@ def modern(weights: str) -> str:
     return "synthetic" if weights == "drawn" else weights
 
 
+def modern_facts(facts: Mapping) -> dict:
+    """Settings.facts as an earlier version kept them, spelled as this one does."""
+    return {**facts, "weights": modern(facts["weights"])} if "weights" in facts else dict(facts)
+
+
 def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str | None:
     """The first of `names` whose settings (Settings.facts) differ."""
     return next((name for name in names if one[name] != other[name]), None)

@@ -16,6 +16,7 @@ from loso.config import made_files
 from loso.experiment import run_experiment
 from loso.progress import RunProgress
 from loso.records import read_records
+from loso.settings import Settings
 
 
 def contents(folder):
@@ -132,6 +133,23 @@ def test_a_clip_that_could_not_be_read_is_what_differs(tiny, tmp_path):
     (root / index["apex_frame_path"][3]).write_bytes(b"")
     with pytest.raises(UserError, match=f"smic_01 {index['clip'][3]} cannot be read now"):
         run_experiment(settings_of(root, tmp_path, epochs=1, subjects=("2",)))
+
+
+def test_an_experiment_of_the_earlier_word_for_synthetic_goes_on(worlds, tmp_path, capsys):
+    root = worlds[0]
+    settings = Settings(
+        index=root / "index/smic_apex.csv", root=root, result=tmp_path, streams="motion",
+        adapt="none", device="cpu",
+    )  # fmt: skip
+    run_experiment(settings)
+    path = settings.folder / "config.json"
+    config = json.loads(path.read_text())
+    assert config["settings"]["weights"] == "synthetic"
+    config["settings"]["weights"] = "drawn"
+    path.write_text(json.dumps(config))
+    capsys.readouterr()
+    run_experiment(settings)
+    assert "3 of them done before" in capsys.readouterr().out
 
 
 def test_two_runs_of_one_name_never_mix_their_folds(tiny, tmp_path, monkeypatch):
