@@ -36,7 +36,7 @@ class Plan:
     image_size: int = 224  # pixels
     views: int = 13  # pictures of the views' stream
     classes: int = 3
-    fusion: str = "attention"
+    fusion: Fusion = "attention"
     softmax_twice: bool = False
     motion_size: int = 28  # pixels
     adapt: str = "all"  # head: a motion stream is not trained
