@@ -86,8 +86,8 @@ def _load_pictures(network: Network, state: StateDict, settings: Settings) -> No
     places = "|".join(place for entry in NETWORKS.values() for place in entry.trunks_at)
     whole = re.compile(rf"(^|\.)({places})\.model\.")
     if any(whole.search(name) for name in state):
-        expected = list(network.state_dict())
-        _load_checked(network, _named_as(state, expected, source), source, expected)
+        names = list(network.state_dict())
+        _load_checked(network, _named_as(state, names, source), source, names)
         return
     if not network.trunks:
         raise UserError(f"--weights {source}: --network {settings.network} has no trunk for it")
