@@ -179,7 +179,7 @@ def read_clip(
         maps = clip_motion(clip.onset, clip.apex, pair, settings.motion_size, settings.flow, where)
     if settings.reads_views:
         size = stored_size(settings.image_size, settings.augment)
-        views = make_views(clip.apex, _shown(clip.apex_face, where), clip.onset, size)
+        views = make_views(clip.apex, clip.apex_face, clip.onset, size)
     return Readings(views, maps)
 
 
