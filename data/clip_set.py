@@ -97,6 +97,11 @@ class ClipSet:
         return torch.tensor(self.index["label"].to_numpy(dtype=np.int64))
 
     @property
+    def samples(self) -> int:
+        """How many frames there are to train on: each clip's apex frame and its neighbours."""
+        return 0 if self.slots is None else int((self.slots >= 0).sum())
+
+    @property
     def views_by(self) -> str | None:
         """The backend that made the views."""
         return None if self.views is None else self.views.made_by
@@ -136,6 +141,7 @@ def load_clips(
     if motion is not None:
         made_by = _read_motion(kept, root, motion)
     if views is not None:
+        assert size is not None  # of the pictures, which views are
         slots, made_views = kept.parts["view_slots"], read_backend(views.root3d)
         found = Views(folders, slots, made_views, size, views.spare)
     names = set(clip_names(kept.index))

@@ -21,9 +21,9 @@ SIZE = 224  # pixels a side
 FORMAT = 1
 _RECORD = "views.json"
 
-# (apex, its face, onset or None, (height, width)) -> grey uint8 (13, height, width); pictures are
-# uint8 (H, W, 3) RGB
-MakeViews = Callable[[np.ndarray, FoundFace, np.ndarray | None, tuple[int, int]], np.ndarray]
+# (apex, its face or None, onset or None, (height, width)) -> grey uint8 (13, height, width);
+# pictures are uint8 (H, W, 3) RGB
+MakeViews = Callable[[np.ndarray, FoundFace | None, np.ndarray | None, tuple[int, int]], np.ndarray]
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
 
 

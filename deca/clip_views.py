@@ -7,18 +7,21 @@ from typing import cast
 import numpy as np
 
 from data.face_search import FoundFace
+from data.faces import NoFaceError
 from data.views import BackendName, MakeViews
 
 
 def make_views(backend: str | None, assets: Path | None, device: str) -> MakeViews:
     """A function that reconstructs a picture with a backend, which is loaded when it is called.
 
-    It raises a UserError where the backend's assets are missing.
+    It raises a UserError where the backend's assets are missing, or there is no face.
     """
 
     def reconstruct(
-        apex: np.ndarray, found: FoundFace, onset: np.ndarray | None, size: tuple[int, int]
+        apex: np.ndarray, found: FoundFace | None, onset: np.ndarray | None, size: tuple[int, int]
     ) -> np.ndarray:
+        if found is None:
+            raise NoFaceError("the apex frame shows no face to reconstruct")
         # Here: a command that turns out to need no views waits for none of this.
         from data.view_pictures import read_views
 

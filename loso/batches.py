@@ -37,8 +37,10 @@ class Images:
     def __init__(self, clips: ClipSet, settings: Settings, device: torch.device) -> None:
         """On CUDA the uint8 pictures themselves lie on the device: no epoch copies one again."""
         where = device if device.type == "cuda" else torch.device("cpu")
+        assert clips.slots is not None  # read for streams of pictures
         self.labels, self.slots = clips.labels, clips.slots
-        self.frames = clips.frames.to(where) if settings.reads_frames else None
+        frames = clips.frames if settings.reads_frames else None
+        self.frames = None if frames is None else frames.to(where)
         self.views = None if clips.views is None else clips.views.pictures.to(where)
         self.view_slots = None if clips.views is None else clips.views.slots
         self.motion = None if clips.motion is None else clips.motion.to(where)
@@ -65,12 +67,14 @@ class Images:
     def rows(self) -> list[Tensor]:
         """A stream: int64 (N, 5), equal where two samples' pictures are; -1 where there is none."""
         none, clips = self.slots < 0, torch.arange(len(self.slots))[:, None]
-        if {"frame", "views"} <= set(self.settings.inputs):
+        if self.view_slots is None:
+            rows = [self.slots]
+        elif not self.settings.reads_frames:
+            rows = [self.view_slots]
+        elif "frame" in self.settings.inputs:
             rows = [self.slots, self.view_slots]
-        elif self.settings.reads_frames and self.settings.reads_views:  # the pairs of both
+        else:  # one stream: the pairs of both
             rows = [torch.arange(self.slots.numel()).view_as(self.slots)]
-        else:
-            rows = [self.slots if self.settings.reads_frames else self.view_slots]
         if self.motion is not None:
             rows.append(clips.expand_as(self.slots))
         return [part.masked_fill(none, -1) for part in rows]
@@ -94,7 +98,9 @@ class Images:
             return take(pictures, rows).to(self.device)
 
         frames = None if self.frames is None else read(self.frames, self.slots)
-        return frames, None if self.views is None else read(self.views, self.view_slots)
+        if self.views is None or self.view_slots is None:
+            return frames, None
+        return frames, read(self.views, self.view_slots)
 
     def _motion(self, clips: Tensor) -> Tensor | None:
         return None if self.motion is None else self.motion[clips].to(self.device)
@@ -113,17 +119,17 @@ def arrange(
     """What a network reads, one tensor a stream.
 
     frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
-    reads.
+    reads. ValueError where a stream has nothing.
     """
-    if {"frame", "views"} <= set(settings.inputs):
-        streams = [frames, views]
-    elif frames is not None and views is not None:
-        streams = [torch.cat([frames, views], dim=1)]
-    else:
-        streams = [frames if views is None else views]
+    pictures = [stream for stream in (frames, views) if stream is not None]
+    if len(pictures) == 2 and "frame" not in settings.inputs:  # --views 14: one stream of both
+        pictures = [torch.cat(pictures, dim=1)]
     layout = memory_layout(device)
-    streams = [stream.contiguous(memory_format=layout) for stream in streams]
-    return (*streams, motion) if motion is not None else tuple(streams)
+    pictures = [stream.contiguous(memory_format=layout) for stream in pictures]
+    batch = tuple(pictures) if motion is None else (*pictures, motion)
+    if len(batch) != len(settings.inputs):
+        raise ValueError(f"{len(batch)} inputs for the streams {', '.join(settings.inputs)}")
+    return batch
 
 
 class Features:
@@ -150,7 +156,7 @@ class Features:
             return False
         one = sum(trunk.channels * trunk.side(settings.image_size) ** 2 for trunk in network.trunks)
         copies = 2 if settings.augment == "flip" else 1
-        needed = 4 * one * copies * int((clips.slots >= 0).sum())
+        needed = 4 * one * copies * clips.samples
         if needed > CACHE_LIMIT:
             warn(
                 f"the frozen trunk's features would take {needed / 2**30:.1f} GiB (limit "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -211,7 +211,7 @@ def settings_from(facts: dict, path: Path) -> Settings:
     if set(facts) - known:
         name = min(set(facts) - known)
         raise UserError(f"{path}: has a setting '{name}' that this version does not know")
-    values = {
+    values: dict[str, Any] = {
         name: Path(value) if kinds[name] in (Path, Path | None) and value is not None else value
         for name, value in facts.items()
     }

@@ -36,7 +36,7 @@ def run_experiment(settings: Settings) -> None:
     """Train and score every fold that has no record yet."""
     plan = _prepare(settings)
     if plan.launcher:
-        _run_folds(settings, plan)
+        _run_folds(settings, plan, plan.launcher)
     if only := only_class(plan.records.values()):
         warn(f"{settings.name}: every clip is predicted {only}: the network tells nothing apart")
     print(f"records in {settings.folder}; python get_result_log.py makes the tables")
@@ -76,11 +76,11 @@ def _is_done(fold: Fold, records: dict[str, dict], settings: Settings) -> bool:
     return not settings.save_weights or weights_path(settings.folder, fold.data_sub).is_file()
 
 
-def _run_folds(settings: Settings, plan: _Plan) -> None:
+def _run_folds(settings: Settings, plan: _Plan, launcher: Launcher) -> None:
     records = plan.records
     with (
         RunProgress(plan.chosen, plan.chosen - plan.todo, settings.passes) as progress,
-        closing(plan.launcher(progress)) as finished,
+        closing(launcher(progress)) as finished,
     ):
         try:
             for done in finished:

@@ -7,8 +7,9 @@ record is the same.
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pandas as pd
@@ -76,7 +77,7 @@ class Watch(Protocol):
         ...
 
 
-Launcher = Callable[[Watch], Iterator[Trained]]
+Launcher = Callable[[Watch], Generator[Trained, None, None]]
 
 
 def prepare_process() -> None:
@@ -94,11 +95,11 @@ def load_job(settings: Settings, clips: ClipSet, device: torch.device) -> Job:
     return Job(settings, clips.index, runner, clips.views_by, seen_before(settings))
 
 
-def train_in_turn(job: Job, folds: list[Fold], watch: Watch) -> Iterator[Trained]:
+def train_in_turn(job: Job, folds: list[Fold], watch: Watch) -> Generator[Trained, None, None]:
     """Train folds in this process, one after the other: the plain launcher."""
     for fold in folds:
         watch.start_fold(fold.data_sub)
-        yield train(job, fold, lambda epoch, fold=fold: watch.epoch(fold.data_sub, epoch))
+        yield train(job, fold, partial(watch.epoch, fold.data_sub))
 
 
 def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
@@ -120,8 +121,8 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
     }
     if not settings.save_weights:
         return Trained(record, None)
-    now = [] if settings.adapt == "none" else index["data_sub"].iloc[fold.train]
-    trained_on = sorted(job.seen_before | set(now))
+    now = set() if settings.adapt == "none" else set(index["data_sub"].iloc[fold.train])
+    trained_on = sorted(job.seen_before | now)
     weights = network_bytes(network, settings, fold.data_sub, trained_on, job.views_by)
     return Trained(record, weights)
 

@@ -21,7 +21,7 @@ def summarise_groups(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> 
     group = pd.Series(GROUPS[1], index=log.index).mask(with_glasses, GROUPS[0])
     rows = [
         {"experiment": experiment, "protocol": protocol, "group": name}
-        | score_clips(clips, len(classes[experiment]))
+        | score_clips(clips, len(classes[str(experiment)]))
         for (experiment, protocol, name), clips in log.groupby(["experiment", "protocol", group])
     ]
     return pd.DataFrame(rows)
@@ -37,15 +37,15 @@ def print_groups(groups: pd.DataFrame) -> None:
     for experiment, rows in last.groupby("experiment"):
         cells = []
         for name in GROUPS:
-            row = rows[rows["group"] == name]
-            if row.empty:
+            of_group = rows[rows["group"] == name]
+            if of_group.empty:
                 cells += ["-", "", ""]
                 continue
-            row = row.iloc[0]
+            row = of_group.iloc[0]
             cells += [
                 f"{row.clips} clips, {row.subjects} subjects",
                 f"{row.uf1:.4f}",
                 f"{row.uf1_low:.2f}-{row.uf1_high:.2f}",
             ]
-        table.add_row(experiment, *cells)
+        table.add_row(str(experiment), *cells)
     Console(width=200).print(table)

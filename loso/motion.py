@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from data.clip_set import ClipSet
-from models.motion import MotionNet, standardise, vary
+from models.motion import MotionNet, as_motion_net, standardise, vary
 from models.registry import Plan, make_network
 
 from .folds import Fold
@@ -33,6 +34,7 @@ class MotionRunner:
     def __init__(self, settings: Settings, clips: ClipSet, device: torch.device) -> None:
         """Read what all folds share: --weights and motion maps."""
         self.settings = settings
+        assert clips.motion is not None  # read for this stream
         self.maps, self.labels = clips.motion.numpy(), clips.labels.numpy()
         self.state = read_weights(settings)
 
@@ -44,7 +46,7 @@ class MotionRunner:
             epochs, network = linear_epochs(self.maps, self.labels, fold, settings.classes)
             on_epoch(epochs[0])
             return epochs, network
-        start = build_network(settings, self.state)
+        start = as_motion_net(build_network(settings, self.state))
         return motion_epochs(start, self.maps, self.labels, fold, settings, on_epoch)
 
 
@@ -69,7 +71,7 @@ def linear_epochs(
     axes = torch.linalg.qr(x[fold.train].T).Q  # (3 S², K)
     epochs, model = _regression((x @ axes).numpy(), labels, fold)
     plan = Plan(streams="motion", motion_size=maps.shape[-1], classes=classes)
-    net = make_network("linear", plan)
+    net = as_motion_net(make_network("linear", plan))
     return epochs, _with_head(net, model.coef_ @ axes.numpy().T, model.intercept_)
 
 
@@ -129,9 +131,8 @@ class MotionRecipe:
     is too small to estimate them anew.
     """
 
-    device = CPU
+    device, sums = CPU, torch.float64
     half: torch.dtype | None = None
-    sums = torch.float64
 
     def __init__(
         self,
@@ -155,9 +156,7 @@ class MotionRecipe:
         self.balance = len(self.y) / counts
         self.held_out = maps[fold.test], labels[fold.test]
         trained = [*network.body.parameters(), *network.classes.parameters()]
-        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
-            trained, lr=settings.learning_rate, weight_decay=0.01
-        )
+        self.optimiser: Optimizer = AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
         self.schedule: LRScheduler = ConstantLR(self.optimiser, factor=1)
 
     def losses(self) -> Iterator[tuple[Tensor, int]]:

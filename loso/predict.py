@@ -62,7 +62,7 @@ class Prediction:
     @property
     def label(self) -> str:
         """The class of the highest score."""
-        return max(self.classes, key=self.classes.get)
+        return max(self.classes, key=self.classes.__getitem__)
 
 
 def load_classifier(weights: Path | None) -> Classifier:
@@ -168,14 +168,14 @@ def read_clip(
     """Reconstruct and measure what the networks read; `where` names the clip in errors.
 
     make_views: by the backend that the networks learned from. UserError for the motion of a
-    single image.
+    single image, or a picture without a face.
     """
     settings = classifier.settings
     maps = views = None
     if settings.reads_motion:
         if clip.onset is None:
             raise UserError(f"{where}: one image has no motion; these weights need a clip")
-        pair = clip.onset_face, clip.apex_face
+        pair = _shown(clip.onset_face, where), _shown(clip.apex_face, where)
         maps = clip_motion(clip.onset, clip.apex, pair, settings.motion_size, settings.flow, where)
     if settings.reads_views:
         size = stored_size(settings.image_size, settings.augment)
@@ -183,15 +183,24 @@ def read_clip(
     return Readings(views, maps)
 
 
+def _shown(face: FoundFace | None, where: str) -> FoundFace:
+    if face is None:
+        raise NoFaceError(f"{where}: a picture that the network reads shows no face")
+    return face
+
+
 def clip_batch(
-    clip: ClipFrames, readings: Readings, settings: Settings, device: torch.device
+    clip: ClipFrames | None, readings: Readings, settings: Settings, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """What a network reads of one clip, prepared as evaluation in training does."""
+    """What a network reads of one clip, prepared as evaluation in training does.
+
+    clip: None where the network reads motion alone. ValueError where a stream has nothing.
+    """
     motion = None
     if readings.maps is not None:
         motion = torch.from_numpy(readings.maps)[None].to(device)
-    if settings.streams == "motion":
-        return (motion,)
+        if settings.streams == "motion":
+            return (motion,)
     # Here: torchvision takes a second that motion alone can save.
     from data.pictures import resize
     from data.transforms import centre_crop, to_float
@@ -203,6 +212,7 @@ def clip_batch(
 
     frames = None
     if settings.reads_frames:
+        assert clip is not None  # frames are read from one
         stored = resize(clip.apex, *stored_size(settings.image_size, settings.augment))
         frames = ready(np.moveaxis(stored, -1, 0).copy())
     views = None if readings.views is None else ready(readings.views)
@@ -212,7 +222,9 @@ def clip_batch(
 @torch.no_grad()
 def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.device) -> Prediction:
     """Class scores of one clip's batch: the mean of the networks' scores."""
-    settings, scores, units = classifier.settings, [], []
+    settings = classifier.settings
+    scores: list[Tensor] = []
+    units: list[Tensor] = []
     for network in classifier.networks:
         output = network.to(device)(*batch)
         scores.append(network.scores(output)[0].float())

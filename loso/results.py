@@ -93,15 +93,11 @@ def summarise(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> pd.Data
     rows = []
     for (experiment, protocol), clips in log.groupby(["experiment", "protocol"], sort=False):
         groups = [("full", clips)]
-        groups += (
-            list(clips.groupby("data"))
-            if clips["data"].nunique() > 1
-            else [(clips["data"].iloc[0], clips)]
-        )
+        groups += [(str(data), group) for data, group in clips.groupby("data")]
         for data, group in groups:
             rows.append(
                 {"experiment": experiment, "protocol": protocol, "data": data}
-                | score_clips(group, len(classes[experiment]))
+                | score_clips(group, len(classes[str(experiment)]))
             )
     summary = pd.DataFrame(rows)[SUMMARY_COLUMNS]
     order = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
@@ -119,7 +115,7 @@ def score_clips(clips: pd.DataFrame, classes: int) -> dict:
     subjects = (clips["data"] + "_" + clips["subject"]).to_numpy()
     point = scores(labels, predictions, classes)
     spread = bootstrap(labels, predictions, subjects, classes)
-    row = {"clips": len(clips), "subjects": len(set(subjects))}
+    row: dict[str, int | float] = {"clips": len(clips), "subjects": len(set(subjects))}
     row |= {"uf1": point.uf1, "uar": point.uar, "accuracy": point.accuracy}
     for name, (low, high) in spread.items():
         row |= {f"{name}_low": low, f"{name}_high": high}
@@ -147,25 +143,26 @@ def print_summary(summary: pd.DataFrame, expected: dict[str, int]) -> None:
     scores_of = ["experiment", "data", "uf1", "uar", "accuracy"]
     summary = summary[~((summary["protocol"] == "best") & summary.duplicated(scores_of))]
     alone = summary.groupby(["experiment", "protocol"])["data"].transform("size") == 2
-    for row in summary[~(alone & (summary["data"] != "full"))].itertuples():
-        if previous not in (None, row.experiment):
+    for row in summary[~(alone & (summary["data"] != "full"))].to_dict("records"):
+        experiment, protocol = row["experiment"], row["protocol"]
+        if previous not in (None, experiment):
             table.add_section()
-        previous = row.experiment
-        subjects = str(row.subjects)
-        if row.data == "full" and row.subjects < expected[row.experiment]:
-            subjects += f" of {expected[row.experiment]}"
+        previous = experiment
+        subjects = str(row["subjects"])
+        if row["data"] == "full" and row["subjects"] < expected[experiment]:
+            subjects += f" of {expected[experiment]}"
         table.add_row(
-            row.experiment,
-            row.protocol + " *" * (row.protocol == "best"),
-            row.data,
-            str(row.clips),
+            experiment,
+            protocol + " *" * (protocol == "best"),
+            row["data"],
+            str(row["clips"]),
             subjects,
-            f"{row.uf1:.4f}",
-            f"{row.uf1_low:.2f}-{row.uf1_high:.2f}",
-            f"{row.uar:.4f}",
-            f"{row.uar_low:.2f}-{row.uar_high:.2f}",
-            f"{row.accuracy:.4f}",
-            style="dim" if row.protocol == "best" else None,
+            f"{row['uf1']:.4f}",
+            f"{row['uf1_low']:.2f}-{row['uf1_high']:.2f}",
+            f"{row['uar']:.4f}",
+            f"{row['uar_low']:.2f}-{row['uar_high']:.2f}",
+            f"{row['accuracy']:.4f}",
+            style="dim" if protocol == "best" else None,
         )
     Console(width=200).print(table)  # as wide as its cells: names are not cut off
     print(f"* {BEST_NOTE}. 95%: bootstrap over subjects.")

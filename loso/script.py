@@ -41,7 +41,8 @@ def experiment_script(defaults: Settings, description: str) -> None:
     run_script(main)
 
 
-def _preset_of(words: list[str]) -> str | None:
+def _preset_of(words: list[str]) -> str:
+    """The preset that a command line names; "" where it names none."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset", nargs="?")
+    parser.add_argument("--preset", nargs="?", default="", const="")
     return parser.parse_known_args(words)[0].preset

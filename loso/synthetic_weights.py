@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 
 from common.checkpoints import StateDict, one_line
 from common.errors import UserError
-from models.motion import MotionNet
+from models.motion import MotionNet, as_motion_net
 from models.registry import Plan, make_network
 
 SYNTHETIC_WEIGHTS = (
@@ -34,7 +34,7 @@ def load_synthetic(kind: str = "linear", path: Path = SYNTHETIC_WEIGHTS) -> Moti
 
     UserError if the file is missing, no safetensors, or of other networks.
     """
-    net = make_network(kind, Plan(streams="motion"))
+    net = as_motion_net(make_network(kind, Plan(streams="motion")))
     expected, state = net.state_dict(), read_synthetic(kind, path)
     if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in expected.items()}:
         raise UserError(f"{path}: holds no '{kind}' network of this version; {MAKES_THEM}")

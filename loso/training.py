@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from common.errors import warn
@@ -77,11 +77,11 @@ class PictureRunner:
         self.settings = settings
         self.state = read_weights(settings)
         network = build_network(settings, self.state)
-        self.source: Images | Features = Images(clips, settings, device)
+        images = Images(clips, settings, device)
+        self.source: Images | Features = images
         if Features.fit(clips, network, settings):
-            frames = int((clips.slots >= 0).sum())
-            print(f"the trunk is frozen: its features of {frames} frames are kept")
-            self.source = Features(self.source, network)  # nobody reads the pictures again
+            print(f"the trunk is frozen: its features of {clips.samples} frames are kept")
+            self.source = Features(images, network)  # nobody reads the pictures again
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], Network]:
         """See fold_job.Runner."""
@@ -106,11 +106,12 @@ class PictureRecipe:
         seed = fold.seed(settings.seed)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        self.network = network.to(self.device, memory_format=memory_layout(self.device))
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
-            trained, lr=settings.learning_rate, fused=True
+        # torch's overloads lack memory_format alone, which its documentation has.
+        self.network = network.to(  # type: ignore[call-overload]
+            self.device, memory_format=memory_layout(self.device)
         )
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimiser: Optimizer = Adam(trained, lr=settings.learning_rate, fused=True)
         self.schedule: LRScheduler = ExponentialLR(self.optimiser, LR_DECAY)
         self.half = half_precision(settings.precision, self.device)
 

@@ -60,7 +60,7 @@ EFFICIENTNET_LITE0 = Parts(
 )
 
 
-class Baseline(OneStream, nn.Module):
+class Baseline(OneStream):
     """ResNet18, VGG11 or EfficientNet-Lite0 on one picture.
 
     Cross-entropy on the logits; softmax_twice applies it to the softmax output instead, as the
@@ -86,10 +86,10 @@ class Baseline(OneStream, nn.Module):
         )
         self.softmax_twice = softmax_twice
 
-    def head(self, features: Tensor) -> Tensor:
+    def head(self, *features: Tensor) -> Tensor:
         """Feature map -> logits (B, classes)."""
         model = self.conv.model
-        x = model.get_submodule(self.parts.pool)(features).flatten(1)
+        x = model.get_submodule(self.parts.pool)(*features).flatten(1)
         for layer in self.parts.rest:
             x = model.get_submodule(layer)(x)
         return x
@@ -98,8 +98,7 @@ class Baseline(OneStream, nn.Module):
         """Cross-entropy of logits (B, classes) and labels (B,), a mean over the batch."""
         return F.cross_entropy(output.softmax(1) if self.softmax_twice else output, labels)
 
-    @staticmethod
-    def scores(output: Tensor) -> Tensor:
+    def scores(self, output: Tensor) -> Tensor:
         """Logits -> class probabilities (B, classes)."""
         return output.softmax(dim=1)
 

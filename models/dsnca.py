@@ -45,7 +45,7 @@ class DSNCA(CapsuleHead):
         self.fusion = fusion
         self.streams = nn.ModuleList(trunks)
         self.motion = motion
-        streams = [*trunks, motion] if motion else trunks
+        streams: Sequence[Trunk | MotionStream] = [*trunks, motion] if motion else trunks
         self.adapt = nn.ModuleList([to_capsule_channels(stream.channels) for stream in streams])
         attention = fusion == "attention"
         self.attend = nn.ModuleList(
@@ -67,7 +67,7 @@ class DSNCA(CapsuleHead):
     @property
     def trunks(self) -> tuple[Trunk, ...]:
         """The trunks of the pictures' streams."""
-        return tuple(self.streams)
+        return tuple(stream for stream in self.streams if isinstance(stream, Trunk))
 
     def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> two (B, 256, 28, 28).
@@ -87,10 +87,6 @@ class DSNCA(CapsuleHead):
         if self.fusion == "sum":
             return self.classify(F.relu(torch.stack(maps).sum(0)))
         return self.classify(self.fuse(torch.cat(maps, dim=1)))  # (B, 512, …) -> (B, 256, …)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """(B, 3, 224, 224) and (B, 39, 224, 224) RGB in [0, 1] -> class scores (B, classes)."""
-        return self.head(*self.features(*inputs))
 
     def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """Pictures as coordinate attention leaves their streams; motion maps themselves."""

@@ -16,6 +16,7 @@ from .capsules import (
     capsule_lengths,
     margin_loss,
 )
+from .network import Network
 from .trunks import OneStream, Trunk
 
 KERNELS = (9, 5, 3)  # the paper's, then the smaller ones that smaller images need
@@ -36,14 +37,12 @@ def head_sizes(side: int) -> tuple[int, int, int] | None:
     return None
 
 
-class CapsuleHead(nn.Module):
+class CapsuleHead(Network[Tensor]):
     """Convolution -> primary capsules -> one capsule a class, on a 256-channel feature map.
 
     Its layers are attributes of the network that inherits from it, under the published names.
     Sizes below are for a 28 x 28 map, which resnet18 gives at 224 px.
     """
-
-    loss = staticmethod(margin_loss)
 
     def __init__(self, trunk: Trunk, image_size: int, classes: int) -> None:
         """ValueError if the image is too small for a 2 x 2 grid of primary capsules."""
@@ -72,8 +71,11 @@ class CapsuleHead(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # lengths near 0.01 matter to the loss
             return capsule_lengths(self.digitcaps(x.float()))
 
-    @staticmethod
-    def scores(output: Tensor) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """The margin loss of the capsules' lengths."""
+        return margin_loss(output, labels)
+
+    def scores(self, output: Tensor) -> Tensor:
         """The class scores, in [0, 1): what the network puts out."""
         return output
 
@@ -101,10 +103,10 @@ class MECapsuleNet(OneStream, CapsuleHead):
         self.adapt = to_capsule_channels(trunk.channels)
         self.sizes = f"image {len(trunk.mean)}x{image_size}x{image_size} -> {self.sizes}"
 
-    def head(self, features: Tensor) -> Tensor:
+    def head(self, *features: Tensor) -> Tensor:
         """(B, 256, 28, 28) -> class scores (B, classes)."""
-        return self.classify(self.adapt(features))
+        return self.classify(self.adapt(*features))
 
-    def heat_layers(self) -> tuple[nn.Module]:
+    def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """What the capsules' first convolution reads: the last map that places anything."""
         return (self.adapt,)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .network import Network
 from .registry import Plan
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26)  # FACS numbers, in this order
@@ -29,7 +30,7 @@ def standardise(maps: Tensor) -> Tensor:
     return flat.clamp(-CLIP, CLIP).to(maps.dtype).view_as(maps)
 
 
-class MotionNet(nn.Module):
+class MotionNet(Network[tuple[Tensor, Tensor]]):
     """Standardised maps -> features -> classes and action units.
 
     forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16). Maps of another
@@ -47,19 +48,16 @@ class MotionNet(nn.Module):
         self.classes = nn.Linear(width, classes)
         self.units = nn.Linear(width, len(UNITS))
 
-    def features(self, maps: Tensor) -> tuple[Tensor]:
+    def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Maps (B, 3, S, S) -> (B, width), what both heads read."""
+        (maps,) = inputs
         if maps.shape[-2:] != (self.size, self.size):
             maps = F.interpolate(maps, size=(self.size, self.size), mode="area")
         return (self.body(standardise(maps)).flatten(1),)
 
-    def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def head(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, width) -> class logits (B, classes) and unit logits (B, 16)."""
-        return self.classes(features), self.units(features)
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (B, classes) and unit logits (B, 16)."""
-        return self.head(*self.features(maps))
+        return self.classes(*features), self.units(*features)
 
     def loss(
         self, output: tuple[Tensor, Tensor], labels: Tensor, weight: Tensor | None = None
@@ -74,7 +72,7 @@ class MotionNet(nn.Module):
         """Class probabilities (B, classes)."""
         return output[0].softmax(1)
 
-    def heat_layers(self) -> tuple[None]:
+    def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """The maps' own pixels: no layer has a finer map."""
         return (None,)
 
@@ -104,6 +102,13 @@ class Lean(nn.Sequential):
         )
 
 
+def as_motion_net(network: nn.Module) -> MotionNet:
+    """A network of motion alone as what it is; TypeError for another one."""
+    if not isinstance(network, MotionNet):
+        raise TypeError(f"{type(network).__name__} is no MotionNet")
+    return network
+
+
 def build_linear(plan: Plan) -> MotionNet:
     """One weight a pixel and output: 45,000 at 28 px."""
     size = plan.motion_size
@@ -123,8 +128,8 @@ class MotionStream(nn.Module):
 
     channels = 16
 
-    def __init__(self, body: Lean, frozen: bool) -> None:
-        """`body` of a lean network; `frozen`: it is not trained at all."""
+    def __init__(self, body: nn.Module, frozen: bool) -> None:
+        """`body` of a lean network, a Lean; `frozen`: it is not trained at all."""
         super().__init__()
         self.body = body
         self.frozen = frozen

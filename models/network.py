@@ -1,7 +1,7 @@
 """What a network is to training, loading, prediction and heat maps."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import Tensor, nn
 
@@ -11,64 +11,54 @@ if TYPE_CHECKING:
 
 # What a network puts out: (B, classes), or a tuple that begins with it.
 Output = Tensor | tuple[Tensor, ...]
+Out = TypeVar("Out", bound=Output)
 
 
-class Network(Protocol):
-    """A torch module for B clips; models.registry.NETWORKS says which there are.
+class Network(nn.Module, ABC, Generic[Out]):
+    """A module for B clips that puts out an `Out`; models.registry.NETWORKS says which there are.
 
     Its inputs are a tensor a stream, in the order of registry.STREAMS: frame (B, 3, S, S) RGB in
     [0, 1]; views (B, 13, S, S) grey in [0, 1] (of --views 14 with the frame before them, B x 16);
     motion (B, 3, s, s) in any scale.
     """
 
+    # The part that starts from the synthetic motion weights, beside pictures.
+    motion: "MotionStream | None"
+
     @property
+    @abstractmethod
     def trunks(self) -> "tuple[Trunk, ...]":
         """What --weights and --freeze are of, one a stream of pictures; () without any."""
-        ...
 
-    @property
-    def motion(self) -> "MotionStream | None":
-        """The part that starts from the synthetic motion weights, beside pictures."""
-        ...
-
+    @abstractmethod
     def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """What the trunks make of the inputs, a feature map (B, C, h, w) a stream of pictures.
 
         Motion goes on as it is. While the trunks are frozen this is computed once for all epochs.
         """
-        ...
 
-    def head(self, *features: Tensor) -> Output:
+    @abstractmethod
+    def head(self, *features: Tensor) -> Out:
         """The rest of the network."""
-        ...
 
-    def __call__(self, *inputs: Tensor) -> Output:
+    def forward(self, *inputs: Tensor) -> Out:
         """head(*features(*inputs))."""
-        ...
+        return self.head(*self.features(*inputs))
 
-    def loss(self, output: Output, labels: Tensor) -> Tensor:
+    @abstractmethod
+    def loss(self, output: Out, labels: Tensor) -> Tensor:
         """The loss, a mean over the batch; labels are int64 (B,)."""
-        ...
 
-    def scores(self, output: Output) -> Tensor:
+    @abstractmethod
+    def scores(self, output: Out) -> Tensor:
         """(B, classes): the highest is the prediction."""
-        ...
 
+    @abstractmethod
     def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """For each input the module whose feature map (B, C, h, w) a heat map weighs.
 
         None: the input's own pixels are weighed.
         """
-        ...
-
-    # What is called of torch.nn.Module's.
-    # ruff: noqa: D102
-    def to(self, *args: Any, **kwargs: Any) -> Self: ...
-    def train(self, mode: bool = True) -> Self: ...
-    def eval(self) -> Self: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
 def class_output(output: Output) -> Tensor:

@@ -9,6 +9,7 @@ from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .network import Network
 from .registry import Freeze
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -21,6 +22,10 @@ class Trunk(nn.Module):
     A frozen submodule gets no gradient and keeps its batch-norm statistics, so that its output
     for a picture never changes.
     """
+
+    # Of the pictures' channels, (3 x pictures, 1, 1).
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class Trunk(nn.Module):
         if x.shape[1] == len(self.mean):
             x = first((x - self.mean) / self.std)
         else:
-            x = functional_call(first, *self._for_grey(first.weight, x))
+            x = functional_call(first, *self._for_grey(first.get_parameter("weight"), x))
         for step in self.steps[1:]:
             x = self.model.get_submodule(step)(x)
         return x
@@ -101,27 +106,22 @@ class Trunk(nn.Module):
         return self
 
 
-class OneStream:
-    """What networks with one trunk, `conv`, and a `head` have in common."""
+class OneStream(Network[Tensor]):
+    """What networks with one trunk, `conv`, have in common."""
 
     conv: Trunk
     motion = None
-    head: Callable[[Tensor], Tensor]
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:
         """The one trunk."""
         return (self.conv,)
 
-    def features(self, images: Tensor) -> tuple[Tensor]:
+    def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """(B, 3 x pictures, S, S) RGB in [0, 1] -> the trunk's feature map."""
-        return (self.conv(images),)
+        return (self.conv(*inputs),)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3 x pictures, S, S) RGB in [0, 1] -> what `head` makes of the feature map."""
-        return self.head(*self.features(images))
-
-    def heat_layers(self) -> tuple[nn.Module]:
+    def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """The trunk: its feature map is the last one."""
         return (self.conv,)
 

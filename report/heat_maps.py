@@ -142,6 +142,7 @@ def _of_index(
         size = stored_size(settings.image_size, settings.augment)
         views = read_views(view_folder(settings.root3d, clip.to_dict()), size)
     if settings.reads_motion:
+        assert clips.motion is not None  # a network with that stream reads it
         maps = clips.motion[position].numpy()
     if clip["apex_frame_path"]:
         picked = _read_frames(settings.root, clip, faces)

@@ -23,10 +23,11 @@ from loso.records import read_records
 from loso.settings import FREE, SHAPING, Of, Settings, settings_of
 from models import registry
 from models.dsnca import FUSIONS
+from models.network import Network
 from models.registry import NETWORKS, STREAMS, TRUNKS, NetworkEntry, Plan, Streams, TrunkEntry
 
 
-class Toy(nn.Module):
+class Toy(Network[Tensor]):
     """All that a network needs: a linear layer on the mean of the picture's rows."""
 
     trunks = ()
@@ -37,14 +38,11 @@ class Toy(nn.Module):
         self.rows = nn.AdaptiveAvgPool2d((8, 1))
         self.classes = nn.Linear(24, plan.classes)
 
-    def features(self, images: Tensor) -> tuple[Tensor]:
-        return (images,)
+    def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return inputs
 
-    def head(self, images: Tensor) -> Tensor:
-        return self.classes(self.rows(images).flatten(1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(*self.features(images))
+    def head(self, *features: Tensor) -> Tensor:
+        return self.classes(self.rows(*features).flatten(1))
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         return nn.functional.cross_entropy(output, labels)
@@ -52,7 +50,7 @@ class Toy(nn.Module):
     def scores(self, output: Tensor) -> Tensor:
         return output.softmax(1)
 
-    def heat_layers(self) -> tuple[None]:
+    def heat_layers(self) -> tuple[nn.Module | None, ...]:
         return (None,)
 
 
@@ -105,6 +103,17 @@ def _scores_of_kept(folder, data_sub, root):
         batch = clip_batch(clip, Readings(), classifier.settings, torch.device("cpu"))
         found.append(list(predict(classifier, batch, torch.device("cpu")).classes.values()))
     return np.array(found)
+
+
+def test_a_network_that_lacks_a_part_cannot_be_built():
+    class Half(Network[Tensor]):
+        motion = None
+
+        def head(self, *features: Tensor) -> Tensor:
+            return features[0]
+
+    with pytest.raises(TypeError, match=r"features.*heat_layers.*loss.*scores.*trunks"):
+        Half()
 
 
 def test_a_network_without_a_trunk_starts_from_nothing(toy):
@@ -213,8 +222,8 @@ def test_every_entry_is_of_something_that_is_there(name):
         streams = STREAMS[plan.streams]
         assert len(network.heat_layers()) == len(streams)
         assert len(network.trunks) == len(streams) - ("motion" in streams)
-        for member in ("features", "head", "loss", "scores", "motion"):
-            assert hasattr(network, member)
+        assert isinstance(network, Network)
+        assert (network.motion is not None) == ("motion" in streams and len(streams) > 1)
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def main(out: Path = FIGURE) -> None:
 
 def figure() -> str:
     """The SVG; sizes are those that the networks' code has for the paper's settings."""
-    kernel, _, grid = head_sizes(TRUNK_SIDE)
+    sizes = head_sizes(TRUNK_SIDE)
+    assert sizes is not None  # the paper's pictures are large enough
+    kernel, _, grid = sizes
     capsules = CHANNELS // PRIMARY_DIM * grid * grid
     maps = f"{CHANNELS} × {TRUNK_SIDE} × {TRUNK_SIDE}"
     top, middle, bottom = ROWS

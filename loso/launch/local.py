@@ -5,7 +5,7 @@ They hand finished folds to the driver, which alone writes files.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -92,28 +92,21 @@ class _Worker:
 
 def _in_processes(
     shared: SharedFile, number: int, folds: list[Fold], watch: Watch
-) -> Iterator[Trained]:
+) -> Generator[Trained, None, None]:
     waiting = list(reversed(folds))
     workers: dict[Connection, _Worker] = {}
     starting = number
-
-    def hand_out(connection: Connection) -> None:
-        worker = workers[connection]
-        worker.fold = waiting.pop() if waiting else None
-        if worker.fold:
-            watch.start_fold(worker.fold.data_sub)
-            connection.send(worker.fold)
-
     try:
         for _ in range(number):
             connection, process = _start(shared)
             workers[connection] = _Worker(process)
         while starting or any(worker.fold for worker in workers.values()):
-            for connection in wait(list(workers)):
+            for connection in _ready(workers):
                 worker = workers[connection]
-                try:
+                with _alive(worker):
                     message = connection.recv()
                     if isinstance(message, dict):
+                        assert worker.fold is not None  # it sends epochs of the fold it was given
                         watch.epoch(worker.fold.data_sub, message)
                         continue
                     if message is None:  # it has mapped what the folds share
@@ -122,16 +115,32 @@ def _in_processes(
                             _discard(shared.path)  # nothing stays, however this run ends
                     else:
                         yield checked(message)
-                    hand_out(connection)
-                except (EOFError, ConnectionError) as error:
-                    raise _lost(worker) from error
+                    worker.fold = waiting.pop() if waiting else None
+                    if worker.fold:
+                        watch.start_fold(worker.fold.data_sub)
+                        connection.send(worker.fold)
     finally:
         _discard(shared.path)
-        _end(workers)
+        _stop(workers)
         shared.path.unlink(missing_ok=True)
 
 
-def _end(workers: dict[Connection, _Worker]) -> None:
+def _ready(workers: dict[Connection, _Worker]) -> list[Connection]:
+    """Wait until workers have sent something, or have died; their connections."""
+    ready = wait(list(workers))
+    return [connection for connection in workers if connection in ready]
+
+
+@contextmanager
+def _alive(worker: _Worker) -> Iterator[None]:
+    """UserError where the worker has died."""
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise _lost(worker) from error
+
+
+def _stop(workers: dict[Connection, _Worker]) -> None:
     for connection, worker in workers.items():
         worker.process.terminate()
         worker.process.join()

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ def require_ray() -> None:
         ) from error
 
 
-def ray_folds(job: Job, folds: list[Fold], device: torch.device, watch: Watch) -> Iterator[Trained]:
+def ray_folds(
+    job: Job, folds: list[Fold], device: torch.device, watch: Watch
+) -> Generator[Trained, None, None]:
     """Train folds on the cluster and yield each as it is finished, in any order.
 
     UserError if no cluster can be reached or a fold was lost RETRIES times. Closing the generator

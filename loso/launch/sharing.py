@@ -46,9 +46,10 @@ def unpack(head: bytes | memoryview, buffers: list) -> Any:
 def write_shared(thing: object, path: Path) -> SharedFile:
     """Pack `thing` into a file, whole or not at all."""
     head, buffers = pack(thing)
+    parts: list[bytes | memoryview] = [head, *buffers]
     spans = []
     with write_whole(path) as part, part.open("wb") as file:
-        for buffer in (head, *buffers):
+        for buffer in parts:
             file.seek(-file.tell() % ALIGNED, 1)
             start = file.tell()
             file.write(buffer)
