@@ -23,7 +23,7 @@ import openpyxl
 import pandas as pd
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from common import errors
 from data.faces import FaceFinder, load_face_finder
@@ -31,7 +31,11 @@ from data.index import read_index
 from data.views import claim_views, view_folder, view_names
 
 # A machine that is busy is no fault of what is tested.
-settings.register_profile("tests", deadline=None)
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no fault
+)
 settings.load_profile("tests")
 
 ROOT = Path(__file__).parent.parent
