@@ -85,7 +85,14 @@ def descendants(pid):
 
 def workers_of(pid):
     """Worker processes of multiprocessing below a process: not its resource tracker."""
-    return [p for p in descendants(pid) if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    return [p for p in descendants(pid) if b"spawn_main" in command_line(p)]
+
+
+def command_line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""  # it has ended since it was listed
 
 
 def is_there(pid):
