@@ -82,7 +82,7 @@ def test_motion_leaves_the_clip_out(corpus, tmp_path):
     done = train(corpus, tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     assert "skipped smic_02 s02_1: " in done.stderr
-    assert "1 of 9 clips have no motion map" in done.stderr
+    assert "1 of 9 clips are left out: they have no motion map" in done.stderr
 
 
 def test_views_know_which_frames_show_no_face(corpus, tmp_path):
