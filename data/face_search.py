@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 
 from .face_shape import face_shape
+from .geometry import reduced
 from .landmarks import Box, LandmarkFinder, whole_image
 
 FoundBy = Literal["detector", "enhanced", "whole image", "followed"]
 FOUND_BY: tuple[FoundBy, ...] = get_args(FoundBy)
 
+MIN_SIDE = 16  # pixels; below that no face can be told from noise
 LARGEST = 1280  # pixels: greater pictures are reduced for looking
 # Chosen with benchmarks/bench_faces.py --split choice: synthetic crops, pictures without faces.
 FACE_LIKE = 0.6  # strangeness below which nothing else is tried
@@ -51,13 +53,9 @@ class FoundFace:
 
 def find_faces(image: np.ndarray, finder: LandmarkFinder) -> list[FoundFace]:
     """Every face of a picture, uint8 (H, W, 3) RGB, from left to right."""
-    shrink = min(1.0, LARGEST / max(image.shape[:2]))
-    small = image
-    if shrink < 1:
-        size = [max(1, round(n * shrink)) for n in image.shape[1::-1]]
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = reduced(image, min(1, LARGEST / max(image.shape[:2])))
     faces = _find(small, finder)
-    if shrink < 1:
+    if small is not image:
         scale = np.divide(image.shape[1::-1], small.shape[1::-1])
         faces = [
             FoundFace(((f.landmarks + 0.5) * scale - 0.5).astype(np.float32), f.found_by)
@@ -67,7 +65,7 @@ def find_faces(image: np.ndarray, finder: LandmarkFinder) -> list[FoundFace]:
 
 
 def _find(image: np.ndarray, finder: LandmarkFinder) -> list[FoundFace]:
-    if min(image.shape[:2]) < 16:  # pixels; below that no face can be told from noise
+    if min(image.shape[:2]) < MIN_SIDE:
         return []
     seen = [settle(image, [box], finder, "detector") for box in finder.boxes(image)]
     faces = [face for face in seen if face is not None]

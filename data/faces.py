@@ -83,9 +83,14 @@ class FaceFinder:
         return first, second
 
     def follow(
-        self, onset: np.ndarray, apex: np.ndarray, where: str
+        self, onset: np.ndarray | None, apex: np.ndarray, where: str
     ) -> tuple[FoundFace | None, FoundFace | None]:
-        """A clip's face in its onset and in its apex, None where it is not: one face in both."""
+        """A clip's face in its onset (None: there is no such picture) and in its apex.
+
+        One face in both, None where it is not.
+        """
+        if onset is None:
+            return None, self.find(apex, where)
         in_onset = self._in_order(onset, f"{where}, onset")
         for face in in_onset:
             other = self.again(apex, face)

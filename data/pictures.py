@@ -15,10 +15,10 @@ from torch import Tensor
 from common.errors import UserError
 from data.disk.frames import read_image
 
+from .face_search import MIN_SIDE
 from .index import clip_frames, shared_rows
 
 T = TypeVar("T")
-MIN_SIDE = 16  # pixels; below that no face can be told from noise
 
 
 def frame_paths(

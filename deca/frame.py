@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from common.errors import UserError, warn
 from data.disk.frames import UnreadableImageError, read_image
-from data.face_search import FoundFace
 from data.faces import FaceFinder, NoFaceError
+from data.geometry import reduced
 from data.views import BackendName, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
@@ -79,9 +78,9 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
     """
     image = read_image(path)
     shrink = min(1, LARGEST / max(image.shape[:2]))
-    image = _reduced(image, shrink)
+    image = reduced(image, shrink)
     before = None if onset is None else _read_onset(onset, image.shape, shrink)
-    first, face = _follow(before, image, faces, str(path))
+    first, face = faces.follow(before, image, str(path))
     if face is None:
         what = f"no face found by {faces.name}" if first is None else "not the face of the onset"
         raise NoFaceError(f"{path}: {what}")
@@ -93,7 +92,7 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
 
 def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray | None:
     try:
-        onset = _reduced(read_image(path), shrink)
+        onset = reduced(read_image(path), shrink)
     except UnreadableImageError as error:
         warn(f"{error}: no facial actions since the onset")
         return None
@@ -101,21 +100,6 @@ def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray
         warn(f"{path}: of another size than its apex: no facial actions since the onset")
         return None
     return onset
-
-
-def _follow(
-    onset: np.ndarray | None, apex: np.ndarray, faces: FaceFinder, where: str
-) -> tuple[FoundFace | None, FoundFace | None]:
-    if onset is None:
-        return None, faces.find(apex, where)
-    return faces.follow(onset, apex, where)
-
-
-def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
-    if shrink == 1:
-        return image
-    size = [max(1, round(n * shrink)) for n in image.shape[1::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def missing_files(folder: Path, extras: Extras) -> set[str]:

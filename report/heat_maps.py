@@ -152,9 +152,8 @@ def _of_index(
 def _read_frames(root: Path, clip: pd.Series, faces: FaceFinder) -> ClipFrames:
     apex = read_image(root / clip["apex_frame_path"])
     name = f"{clip['data_sub']} {clip['clip']}"
-    if not clip["onset_frame_path"]:
-        return ClipFrames(apex, faces.find(apex, name))
-    onset = read_image(root / clip["onset_frame_path"])
+    path = clip["onset_frame_path"]
+    onset = read_image(root / path) if path else None
     onset_face, apex_face = faces.follow(onset, apex, name)
     return ClipFrames(apex, apex_face, None, onset, onset_face)
 

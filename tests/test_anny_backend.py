@@ -7,6 +7,7 @@ import skimage.data
 import torch
 
 from benchmarks.bench_reconstruction import expression_change
+from data.face_shape import MIRROR
 from data.faces import load_face_finder
 from deca.anny.actions import actions_between
 from deca.anny.backend import EYES, MAP, AnnyBackend
@@ -20,7 +21,6 @@ from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import generator
 from synthetic.demo.render import render
-from tools.make_head_landmarks import MIRROR
 
 
 @pytest.fixture(scope="module")

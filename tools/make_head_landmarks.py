@@ -14,6 +14,7 @@ import torch
 
 from common.cli import run_script
 from common.files import write_whole
+from data.face_shape import MIRROR
 from data.faces import FaceFinder, load_face_finder
 from deca.anny.fit import LANDMARKS
 from deca.anny.head import load_head
@@ -24,11 +25,6 @@ from synthetic.demo.plan import generator
 from synthetic.demo.render import place_camera, render
 
 PEOPLE = 40
-# Each landmark's twin on the other side of the face (iBUG order).
-MIRROR = np.r_[
-    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
-    54:47:-1, 59:54:-1, 64:59:-1, 67, 66, 65,
-]  # fmt: skip
 
 
 def main() -> None:

@@ -51,17 +51,7 @@ class Job:
     plot: Path | None
 
 
-@dataclass(frozen=True)
-class NoFace:
-    """Why a clip has no apex: it shows no face."""
-
-    line: str
-
-    def __str__(self) -> str:
-        return self.line
-
-
-Outcome = Apex | NoFace | str
+Outcome = Apex | UserError  # or why there is none, in a line that begins with the clip's name
 
 
 def spot_clips(
@@ -108,10 +98,10 @@ def spot_clips(
     for i, outcome in _run(jobs, settings, workers, cache).items():
         if isinstance(outcome, Apex):
             apexes[i] = outcome.frame
-        elif isinstance(outcome, NoFace):
-            faceless[i] = outcome.line
+        elif isinstance(outcome, NoFaceError):
+            faceless[i] = str(outcome)
         else:
-            unspotted[i] = outcome
+            unspotted[i] = str(outcome)
     found = clips.iloc[sorted(apexes)]
     frames = pd.array([apexes[i] for i in sorted(apexes)], "Int64")
     found = found.assign(apex_frame=frames, apex_source="spotted")
@@ -155,7 +145,7 @@ def _run(
     try:
         with progress_bar("apexes", len(jobs)) as bar:
             for i, outcome, warnings in _outcomes(jobs, settings, min(workers, len(jobs)), cache):
-                if not isinstance(outcome, Apex):
+                if isinstance(outcome, UserError):
                     warnings += f"warning: no apex: {outcome}"
                 for line in warnings.splitlines():
                     bar.say(line)
@@ -214,10 +204,10 @@ def _spot(numbered: tuple[int, Job]) -> tuple[int, Outcome, str]:
                 with write_whole(job.record) as part:
                     part.write_text(json.dumps(record))
             outcome: Outcome = apex
+        except UserError as error:
+            named = str(error).startswith(job.name)
+            outcome = error if named else type(error)(f"{job.name}: {error}")
         except Exception as error:
-            if not isinstance(error, UserError):
-                error.add_note(f"while looking for the apex of {job.name}, in {job.folder}")
-                raise
-            line = str(error) if str(error).startswith(job.name) else f"{job.name}: {error}"
-            outcome = NoFace(line) if isinstance(error, NoFaceError) else line
+            error.add_note(f"while looking for the apex of {job.name}, in {job.folder}")
+            raise
     return i, outcome, warnings.getvalue()

@@ -6,6 +6,8 @@ import pandas as pd
 
 from data.disk.frames import name_key
 
+from .description import CORPORA
+
 SMIC_CLIPS = 164  # of SMIC-HS: 70 negative, 51 positive, 43 surprise
 SMIC_SUBJECTS = frozenset(f"{n:02d}" for n in (*range(1, 7), 8, 9, *range(11, 16), 18, 19, 20))
 # The spreadsheets of SMIC-HS in public use have one row a long video, 157 or 162 in all: these
@@ -21,7 +23,7 @@ SMIC_MISSING = (
 )
 SMIC_RELABELLED = ("18", "s18_sur_03", "negative", "surprise")  # subject, clip, sheet's, right one
 SMIC_SOURCE = "the 164-clip lists of SLSTT (preprocess/databases/smic/coding.csv) and MEGC 2019"
-_LABELS = {"negative": 0, "positive": 1, "surprise": 2}
+_LABELS = CORPORA["smic"].labels[3]
 _FEWEST = 150  # rows of a sheet that is whole, a few being faulty
 
 
