@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -63,22 +63,31 @@ def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, cli
     if not isinstance(source, Path):
         _check_count(len(source), clip)
     first, face = first_face(source, faces, clip)
-    cells, box = _cells(source, first, face, faces, settings.landmarks_every, clip)
+    points = face.landmarks[None]
+    if settings.landmarks_every:
+        points = _points_every(source, first, face, faces, settings.landmarks_every)
+    frames = _frames_from(source, first, grey=True)
+    opening = next(frames)
+    cells = np.stack([face_cells(one) for one in points])
+    box = _box_around(cells, opening[1].shape, clip)
+    cells = cells - (*box[:2], *box[:2])
     numbers: list[int] = []
     small: list[np.ndarray] = []
-    for number, region in _face_regions(source, first, face, box, faces, clip):
+    for number, region, shrunk in _face_regions(chain([opening], frames), face, box, faces, clip):
         numbers.append(number)
+        last = region
         if settings.method == "pattern":
-            small.append(shrink(region))
+            small.append(shrunk)
     _check_count(len(numbers), clip)
-    kept = set(numbers)
     if settings.method == "cells":
-        regions = (region for number, region in _regions(source, first, box) if number in kept)
-        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, region)
+        kept = set(numbers)
+        again = _frames_from(source, first, grey=True)
+        regions = (_cut(image, box) for number, image in again if number in kept)
+        curve = cells_curve(regions, cells[0] if len(cells) == 1 else cells, last)
         best = int(np.argmax(curve))
     else:
         mean = np.rint(cells.mean(0)).astype(int)
-        curve = pattern_curve(np.stack(small), shrink_cells(mean, region.shape[1]))
+        curve = pattern_curve(np.stack(small), shrink_cells(mean, last.shape[1]))
         best = 1 + int(np.argmax(curve[1:-1]))
     return Apex(numbers[best], tuple(numbers), tuple(map(float, curve)), face.found_by)
 
@@ -161,36 +170,41 @@ def _warn_of_gaps(frames: dict[int, Path], clip: str) -> None:
         )
 
 
-def _cells(
-    source: ClipSource, first: int, face: FoundFace, faces: FaceFinder, every: int, clip: str
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Cells (1, 10, 4) for all frames from `first` on, or (T, 10, 4), and the box around them.
+Region = tuple[int, int, int, int]  # left, top, right, bottom in a picture
 
-    The cells are in the box's pixels. every = 0: from the first frame's landmarks. every = N:
-    from each Nth frame's, straight lines between; a frame where the face cannot be followed
-    takes the nearest one's.
-    """
-    points = face.landmarks[None]
-    if every:
-        points = _points_every(source, first, face, faces, every)
-    cells = np.stack([face_cells(one) for one in points])
-    height, width = next(image.shape for number, image in read_frames(source, grey=True))
+
+def _frames_from(
+    source: ClipSource, first: int, grey: bool = False
+) -> Iterator[tuple[int, np.ndarray]]:
+    return ((number, image) for number, image in read_frames(source, grey) if number >= first)
+
+
+def _cut(image: np.ndarray, box: Region) -> np.ndarray:
+    left, top, right, bottom = box
+    return image[top:bottom, left:right]
+
+
+def _box_around(cells: np.ndarray, shape: tuple[int, ...], clip: str) -> Region:
+    """The part of a picture that holds cells (N, 10, 4) and a margin; UserError if it is tiny."""
+    height, width = shape
     rects = cells.reshape(-1, 4)
     margin = MARGIN * (rects[:, 2] - rects[:, 0]).max()
     left, top = np.maximum(rects[:, :2].min(0) - margin, 0).astype(int)
     right, bottom = np.minimum(rects[:, 2:].max(0) + margin, (width, height)).astype(int)
     if margin <= 0 or right - left < SMALLEST or bottom - top < SMALLEST:
         raise UserError(f"{clip}: the face is too small, or for the most part outside the picture")
-    return cells - (left, top, left, top), (left, top, right, bottom)
+    return left, top, right, bottom
 
 
 def _points_every(
     source: ClipSource, first: int, face: FoundFace, faces: FaceFinder, every: int
 ) -> np.ndarray:
+    """Landmarks (T, 68, 2) of the frames from `first` on: each Nth one's, straight lines between.
+
+    A frame where the face cannot be followed takes the nearest one's.
+    """
     found, count, known = {}, 0, face
-    for number, image in read_frames(source):
-        if number < first:
-            continue
+    for _, image in _frames_from(source, first):
         if count % every == 0:
             same = faces.again(image, known)
             if same is not None:
@@ -204,27 +218,18 @@ def _points_every(
     return np.stack(lines, 1).reshape(count, 68, 2)
 
 
-def _regions(
-    source: ClipSource, first: int, box: tuple[int, int, int, int]
-) -> Iterator[tuple[int, np.ndarray]]:
-    left, top, right, bottom = box
-    for number, image in read_frames(source, grey=True):
-        if number >= first:
-            yield number, image[top:bottom, left:right]
-
-
 def _face_regions(
-    source: ClipSource,
-    first: int,
+    frames: Iterator[tuple[int, np.ndarray]],
     face: FoundFace,
-    box: tuple[int, int, int, int],
+    box: Region,
     faces: FaceFinder,
     clip: str,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(number, grey region) of each frame that shows the face; a warning counts the others."""
-    left, top, right, bottom = box
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(number, region, the same shrunk) of each grey frame that shows the face.
+
+    A warning counts the others.
+    """
     reference, shape, gone, seen = None, None, [], 0
-    frames = ((n, image) for n, image in read_frames(source, grey=True) if n >= first)
     for number, image in _with_progress(frames, clip):
         seen += 1
         if shape is None:
@@ -234,8 +239,9 @@ def _face_regions(
                 f"{clip}: frame {number} is {image.shape[1]} x {image.shape[0]}, the onset "
                 f"{shape[1]} x {shape[0]}: frames of different sizes"
             )
-        region = image[top:bottom, left:right]
-        look = _standardised(shrink(region))
+        region = _cut(image, box)
+        shrunk = shrink(region)
+        look = _standardised(shrunk)
         if reference is None:
             reference = look
         if np.mean(look * reference) < ALIKE:
@@ -243,7 +249,7 @@ def _face_regions(
             if same is None:
                 gone.append(number)
                 continue
-        yield number, region.copy()
+        yield number, region, shrunk
     if gone:
         warn(
             f"{clip}: the face is not in {len(gone)} of {seen} frames, the first {gone[0]}; they "
