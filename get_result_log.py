@@ -8,7 +8,8 @@ from tyro.conf import FlagCreatePairsOff
 from common.cli import run_script
 from common.errors import UserError
 from loso.groups import print_groups, summarise_groups
-from loso.results import collect, print_summary, summarise, write_tables
+from loso.results import collect, first_seed, summarise, write_tables
+from loso.terminal import print_summary
 from report.confusion import write_confusions
 from report.figures import Format
 from report.page import write_page
@@ -32,18 +33,19 @@ def main(
     """
     if thumbnails and not html:
         raise UserError("--thumbnails goes with --html")
-    log, classes, expected = collect(result)
-    summary = summarise(log, classes)
-    groups = summarise_groups(log, classes)
+    log, experiments = collect(result)
+    summary = summarise(log, experiments)
+    groups = summarise_groups(log, experiments)
     tables = {"result_log.csv": log, "summary.csv": summary, "groups.csv": groups}
     write_tables(result, tables)
-    write_confusions(result, log, classes, format)
-    print_summary(summary, expected)
+    drawn = first_seed(log, experiments)
+    write_confusions(result, drawn, experiments, format)
+    print_summary(summary, experiments)
     if groups["group"].nunique() > 1:
         print_groups(groups)
     print(f"wrote {', '.join(str(result / name) for name in tables)}")
     if html:
-        path = write_page(result, log, summary, groups, expected, thumbnails)
+        path = write_page(result, drawn, summary, groups, experiments, thumbnails)
         print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 

@@ -215,7 +215,7 @@ def settings_from(facts: dict, path: Path) -> Settings:
         name: Path(value) if kinds[name] in (Path, Path | None) and value is not None else value
         for name, value in facts.items()
     }
-    values["subjects"] = tuple(values["subjects"])
+    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     try:
         return Settings(**values)
     except UserError as error:

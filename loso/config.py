@@ -7,6 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from common.cli import flag
@@ -16,7 +17,7 @@ from data.clip_set import ClipSet
 from data.corpora.description import CORPORA
 
 from .folds import Fold
-from .records import read_json, write_json
+from .records import read_json, seed_folders, write_json
 from .settings import FREE, Settings, first_difference, modern_facts
 
 
@@ -29,13 +30,19 @@ def describe(settings: Settings, clips: ClipSet, folds: list[Fold], device: torc
         "device": device.type,
         "views_by": clips.views_by,
         "maps_by": clips.motion_by,
-        "subjects": {fold.data_sub: len(fold.test) for fold in folds},
+        "subjects": {fold.data_sub: len(fold.test) for fold in folds},  # of each fold, the clips
+        "held_out": len(held_out_subjects(folds, clips.index)),
         "versions": {
             name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")
         }
         | {"python": platform.python_version(), "dsnca": VERSION},
         "git_commit": _git_commit(),
     }
+
+
+def held_out_subjects(folds: list[Fold], index: pd.DataFrame) -> list[str]:
+    """The subjects that folds hold out, of folds that hold out corpora every one in these."""
+    return sorted({name for fold in folds for name in index["data_sub"].iloc[fold.test]})
 
 
 def check_folder(settings: Settings, config: dict) -> None:
@@ -63,13 +70,15 @@ def check_folder(settings: Settings, config: dict) -> None:
 def claim_folder(settings: Settings, config: dict) -> None:
     """Take the experiment's folder: write config.json where no fold of this config is there yet.
 
-    What a run of another config without a fold left goes first, with --overwrite what any left.
+    What a run of another config without a fold left goes first, with --overwrite what any left,
+    further seeds too.
     """
     check_folder(settings, config)
     if not settings.overwrite and _has_folds(settings.folder):
         return
     if settings.overwrite or not _is_ours(settings, config):  # else it may be running now
-        for path in made_files(settings.folder):
+        made = made_files if settings.overwrite else _made_by_run
+        for path in made(settings.folder):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -98,9 +107,9 @@ _CORPUS = "|".join(CORPORA)
 # Names that this project gives to files below an experiment's folder, by the folder in it.
 _MADE = {
     ".": r"fold_.+\.json|config\.json|attention\.csv|views\.u8|\.(shared|views)_\d+(\.u8)?"
-    r"|(curves|confusion_(last|best))\.(png|pdf)",
+    r"|(curves|confusion_(last|nested|best))\.(png|pdf)",
     "cam": rf"({_CORPUS})_.+\.(png|pdf)",
-    "weights": rf"({_CORPUS})_.+\.safetensors",
+    "weights": rf"({_CORPUS})([_+].+)?\.safetensors",
 }
 _HALF_WRITTEN = re.compile(r"\.(.+)\.\d+(\.\w+)?")  # of write_whole, in a run that was killed
 
@@ -109,8 +118,13 @@ def made_files(folder: Path) -> list[Path]:
     """What this project has written below an experiment's folder, and nothing else there.
 
     Known by name: records, networks, config.json, the figures and tables of get_result_log.py
-    and visualize.py.
+    and visualize.py; of further seeds too.
     """
+    return [path for run in (folder, *seed_folders(folder)) for path in _made_by_run(run)]
+
+
+def _made_by_run(folder: Path) -> list[Path]:
+    """The same of one seed."""
     made = []
     for place, names in _MADE.items():
         for path in sorted((folder / place).glob("*")):

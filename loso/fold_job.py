@@ -4,6 +4,7 @@ Whatever the launcher, a fold computes with --cpus-per-fold threads and seeds it
 record is the same.
 """
 
+import copy
 import os
 import time
 import traceback
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -23,8 +25,10 @@ from data.clip_set import ClipSet
 from data.corpora.description import CLASSES
 
 from .checkpoints import network_bytes, seen_before
-from .folds import Fold
+from .choice import candidates
+from .folds import Fold, inner_folds
 from .motion import MotionRunner
+from .nested import Candidate, nested_passes, train_nested
 from .records import FORMAT
 from .settings import Settings
 from .training import OnEpoch, PictureRunner
@@ -32,6 +36,8 @@ from .training import OnEpoch, PictureRunner
 
 class Runner(Protocol):
     """Trains folds of one experiment, each from the same start."""
+
+    settings: Settings
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], nn.Module]:
         """Epoch records and the final network of a fold."""
@@ -47,6 +53,13 @@ class Job:
     runner: Runner
     views_by: str | None = None  # the backend that made the views
     seen_before: frozenset[str] = frozenset()  # subjects, by the network of --weights
+    candidates: tuple[Candidate, ...] = ()  # what `nested` chooses from
+
+    @property
+    def passes(self) -> int:
+        """Epochs that a fold trains, at most: of the settings as they stand, and for `nested`."""
+        stated, members = self.settings.passes, self.settings.choose_ensemble
+        return stated + nested_passes(self.candidates, self.settings.inner, members)
 
 
 @dataclass(frozen=True)
@@ -91,8 +104,35 @@ def load_job(settings: Settings, clips: ClipSet, device: torch.device) -> Job:
     """Load what every fold needs. UserError for what no fold could be trained with."""
     prepare_process()
     kind = MotionRunner if settings.streams == "motion" else PictureRunner
-    runner = kind(settings, clips, device)
-    return Job(settings, clips.index, runner, clips.views_by, seen_before(settings))
+    runners: list[Runner] = [kind(settings, clips, device)]
+    found = []
+    for values, one in candidates(settings):
+        runner = _like_one(runners, one) or kind(one, clips, device)
+        runners.append(runner)
+        found.append(Candidate(values, runner, one.passes))
+    return Job(
+        settings, clips.index, runners[0], clips.views_by, seen_before(settings), tuple(found)
+    )
+
+
+# What a runner reads once for all folds does not depend on these.
+_OF_TRAINING = frozenset({"epochs", "batch_size", "lr", "seed"})
+
+
+def _like_one(runners: list[Runner], settings: Settings) -> Runner | None:
+    """A runner for settings that shares what one of `runners` has read; None if it cannot."""
+    wanted = settings.facts()
+    for runner in runners:
+        has = runner.settings.facts()
+        differ = {name for name in wanted if wanted[name] != has[name]}
+        differ -= {"choose", "choose_ensemble"}
+        if not differ:
+            return runner
+        if differ <= _OF_TRAINING:
+            runner = copy.copy(runner)
+            runner.settings = settings
+            return runner
+    return None
 
 
 def train_in_turn(job: Job, folds: list[Fold], watch: Watch) -> Generator[Trained, None, None]:
@@ -108,6 +148,7 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
     started = time.monotonic()
     with fixed_threads(settings.cpus_per_fold):
         epochs, network = job.runner.run(fold, on_epoch)
+        nested = _nested(job, fold, epochs, on_epoch)
     clips = index.iloc[fold.test][["data", "subject", "clip", "label"]]
     record = {
         "format": FORMAT,
@@ -116,15 +157,32 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
         "classes": list(CLASSES[settings.classes]),
         "clips": [row | {"label": int(row["label"])} for row in clips.to_dict("records")],
         "epochs": epochs,
+        "train_labels": np.bincount(
+            index["label"].iloc[fold.train], minlength=settings.classes
+        ).tolist(),
+        **nested,
         "seconds": round(time.monotonic() - started, 1),
         "dsnca": VERSION,
     }
+    if settings.protocol != "loso" or settings.train_on:
+        record["trained_on"] = sorted(index["data"].iloc[fold.train].unique())
     if not settings.save_weights:
         return Trained(record, None)
     now = set() if settings.adapt == "none" else set(index["data_sub"].iloc[fold.train])
     trained_on = sorted(job.seen_before | now)
     weights = network_bytes(network, settings, fold.data_sub, trained_on, job.views_by)
     return Trained(record, weights)
+
+
+def _nested(job: Job, fold: Fold, epochs: list[dict], on_epoch: OnEpoch) -> dict:
+    """The record's "nested", where the run has it."""
+    if not job.candidates:
+        return {}
+    inner, members = inner_folds(fold, job.index, job.settings), job.settings.choose_ensemble
+    stated = job.runner, epochs
+    return {
+        "nested": train_nested(job.candidates, members, fold, inner, job.index, stated, on_epoch)
+    }
 
 
 def try_train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained | Failed:

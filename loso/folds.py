@@ -1,8 +1,9 @@
-"""Leave-one-subject-out: which clips a fold trains on, and which it holds out."""
+"""Which clips a fold trains on, and which it holds out: a subject, a corpus, or corpora by name."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,13 @@ import pandas as pd
 from common.errors import UserError
 from data.corpora.description import CLASSES, CORPORA
 
+if TYPE_CHECKING:
+    from .settings import Settings
+
 
 @dataclass(frozen=True)
 class Fold:
-    """One held-out subject. train and test are positions in the index."""
+    """What is held out, by name: a subject, or corpora. train and test: positions in the index."""
 
     data_sub: str
     train: np.ndarray
@@ -32,11 +36,51 @@ def make_folds(index: pd.DataFrame, classes: int) -> list[Fold]:
         raise UserError(
             f"only one subject ({subjects[0]}) in the index: leave-one-subject-out needs two"
         )
-    held_out = index["data_sub"].to_numpy()
+    return _leave_out(index, "data_sub", subjects, classes)
+
+
+def plan_folds(index: pd.DataFrame, settings: "Settings") -> list[Fold]:
+    """The folds of an experiment: one a subject, one a corpus, or one of corpora by name.
+
+    UserError, as make_folds, and where the index has not the corpora that it takes.
+    """
+    corpora = sorted(index["data"].unique())
+    if settings.train_on:
+        return [_corpora_fold(index, settings, corpora)]
+    if settings.protocol == "loso":
+        return make_folds(index, settings.classes)
+    if len(corpora) < 2:
+        raise UserError(
+            f"--protocol lodo: {corpora[0]} is the only corpus in the index, and leaving one out "
+            "needs two; take --dataset composite"
+        )
+    return _leave_out(index, "data", corpora, settings.classes)
+
+
+def _leave_out(index: pd.DataFrame, column: str, names: list[str], classes: int) -> list[Fold]:
+    held_out = index[column].to_numpy()
     folds = [
-        Fold(s, train=np.flatnonzero(held_out != s), test=np.flatnonzero(held_out == s))
-        for s in subjects
+        Fold(name, train=np.flatnonzero(held_out != name), test=np.flatnonzero(held_out == name))
+        for name in names
     ]
+    return _checked(folds, index, classes)
+
+
+def _corpora_fold(index: pd.DataFrame, settings: "Settings", corpora: list[str]) -> Fold:
+    for option, names in (("--train-on", settings.train_on), ("--test-on", settings.test_on)):
+        for name in names:
+            if name not in corpora:
+                raise UserError(
+                    f"{option} {name}: no such corpus in the index; there are {', '.join(corpora)}"
+                )
+    train = np.flatnonzero(index["data"].isin(settings.train_on))
+    test = np.flatnonzero(index["data"].isin(settings.test_on))
+    fold = Fold("+".join(sorted(set(settings.test_on))), train, test)
+    return _checked([fold], index, settings.classes)[0]
+
+
+def _checked(folds: list[Fold], index: pd.DataFrame, classes: int) -> list[Fold]:
+    """The folds; UserError where one could not learn every class."""
     labels = index["label"].to_numpy()
     for fold in folds:
         missing = sorted(set(range(classes)) - set(labels[fold.train]))
@@ -46,6 +90,50 @@ def make_folds(index: pd.DataFrame, classes: int) -> list[Fold]:
                 "to train on; add clips of other subjects"
             )
     return folds
+
+
+def inner_folds(fold: Fold, index: pd.DataFrame, settings: "Settings") -> list[Fold]:
+    """A fold's training clips split again, by subject: each inner fold holds out one group.
+
+    Of the fold's held-out clips nothing is read. UserError where there are fewer training subjects
+    than groups, or where an inner fold could not learn every class.
+    """
+    labels = index["label"].to_numpy()[fold.train]
+    subjects = index["data_sub"].to_numpy()[fold.train]
+    if (number := len(set(subjects))) < settings.inner:
+        raise UserError(
+            f"--inner {settings.inner}: fold {fold.data_sub} has {number} training subjects; "
+            "at most so many groups"
+        )
+    group = subject_groups(labels, subjects, settings.inner, fold.seed(settings.seed))
+    folds = []
+    for number in range(settings.inner):
+        name = f"{fold.data_sub}, inner group {number + 1}"
+        folds.append(Fold(name, fold.train[group != number], fold.train[group == number]))
+    return _checked(folds, index, settings.classes)
+
+
+def subject_groups(labels: np.ndarray, subjects: np.ndarray, groups: int, seed: int) -> np.ndarray:
+    """A group (N,) for each clip: whole subjects, each class spread as evenly as they allow.
+
+    Subjects go, those with the most clips first and equals in an order drawn from `seed`, where
+    the least of their classes' clips lie so far; of equals to the group with the fewest clips. No
+    group stays empty where there are as many subjects.
+    """
+    names, subject = np.unique(subjects, return_inverse=True)
+    counts = np.zeros((len(names), labels.max() + 1))
+    np.add.at(counts, (subject, labels), 1)
+    totals = np.maximum(counts.sum(0), 1)
+    drawn = np.random.default_rng(seed).permutation(len(names))
+    order = drawn[np.argsort(-counts[drawn].sum(1), kind="stable")]
+    filled = np.zeros((groups, counts.shape[1]))
+    group_of = np.empty(len(names), int)
+    for name in order:
+        # What the sum of squares of the groups' shares of each class would grow by.
+        met = (filled / totals**2 @ counts[name]).round(12)
+        group_of[name] = np.lexsort((filled.sum(1), met))[0]
+        filled[group_of[name]] += counts[name]
+    return group_of[subject]
 
 
 def choose_folds(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:

@@ -5,12 +5,12 @@ from rich.console import Console
 from rich.table import Table
 
 from .folds import wears_glasses
-from .results import score_clips
+from .results import Experiment, score_clips
 
 GROUPS = ("glasses", "no glasses")
 
 
-def summarise_groups(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> pd.DataFrame:
+def summarise_groups(log: pd.DataFrame, experiments: dict[str, Experiment]) -> pd.DataFrame:
     """UF1, UAR, accuracy with intervals of held-out subjects with and without glasses.
 
     One row an experiment, protocol and group: columns as in summary.csv, with `group` in the
@@ -21,7 +21,7 @@ def summarise_groups(log: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> 
     group = pd.Series(GROUPS[1], index=log.index).mask(with_glasses, GROUPS[0])
     rows = [
         {"experiment": experiment, "protocol": protocol, "group": name}
-        | score_clips(clips, len(classes[str(experiment)]))
+        | score_clips(clips, len(experiments[str(experiment)].classes))
         for (experiment, protocol, name), clips in log.groupby(["experiment", "protocol", group])
     ]
     return pd.DataFrame(rows)

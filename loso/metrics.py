@@ -40,10 +40,33 @@ def uf1_by_epoch(labels: np.ndarray, predictions: np.ndarray, classes: int) -> n
     return (2 * hits / np.maximum(marked, 1)).mean(-1).round(12)
 
 
+def later_best(values: np.ndarray) -> int:
+    """The position of the highest of values (E,), the later of equals."""
+    return len(values) - 1 - int(np.argmax(values[::-1]))
+
+
 def bootstrap(
     labels: np.ndarray, predictions: np.ndarray, subjects: np.ndarray, classes: int, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """95% intervals of the scores: subjects (N,) are sampled with replacement, 2000 times."""
+    return intervals([resampled(labels, predictions, subjects, classes, seed)])
+
+
+def intervals(runs: list[dict[str, np.ndarray]]) -> dict[str, tuple[float, float]]:
+    """95% intervals of scores that are means over runs, each of them from `resampled`."""
+    return {
+        name: tuple(np.percentile(np.mean([run[name] for run in runs], axis=0), [2.5, 97.5]))
+        for name in runs[0]
+    }
+
+
+def resampled(
+    labels: np.ndarray, predictions: np.ndarray, subjects: np.ndarray, classes: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Each score (2000,) of subjects (N,) sampled with replacement.
+
+    The same subjects are drawn for every run that has them.
+    """
     every = list(range(classes))
     names, group = np.unique(subjects, return_inverse=True)
     counts = np.stack(
@@ -55,12 +78,16 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     sampled = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     pooled = np.einsum("rs,stp->rtp", sampled, counts)
-    hits = np.einsum("rcc->rc", pooled)
-    clips, predicted = pooled.sum(2), pooled.sum(1)
-    f1 = 2 * hits / np.maximum(clips + predicted, 1)  # 2TP / (2TP + FP + FN)
-    recall = hits / np.maximum(clips, 1)
+    hits, clips = np.einsum("rcc->rc", pooled), pooled.sum(2)
     return {
-        "uf1": tuple(np.percentile(f1.mean(1), [2.5, 97.5])),
-        "uar": tuple(np.percentile(recall.mean(1), [2.5, 97.5])),
-        "accuracy": tuple(np.percentile(hits.sum(1) / clips.sum(1), [2.5, 97.5])),
+        "uf1": uf1_of_counts(pooled),
+        "uar": (hits / np.maximum(clips, 1)).mean(1),
+        "accuracy": hits.sum(1) / clips.sum(1),
     }
+
+
+def uf1_of_counts(counts: np.ndarray) -> np.ndarray:
+    """UF1 (...) of confusion matrices (..., true, predicted)."""
+    hits = np.einsum("...cc->...c", counts)
+    marked = counts.sum(-1) + counts.sum(-2)  # 2TP + FP + FN
+    return (2 * hits / np.maximum(marked, 1)).mean(-1)

@@ -12,9 +12,12 @@ QUIET_SECONDS = 30  # a log file gets a line at least this often
 class RunProgress:
     """Folds and epochs of a run; use as a context manager."""
 
-    def __init__(self, folds: int, done: int, epochs: int) -> None:
-        """`folds` in all, `done` of them finished by earlier runs, `epochs` in each."""
-        self.folds, self.epochs = folds, epochs
+    def __init__(self, folds: int, done: int, epochs: int, stated: int | None = None) -> None:
+        """`folds` in all, `done` of them finished by earlier runs, at most `epochs` in each.
+
+        stated: epochs of the settings as they stand, where `nested` trains further ones.
+        """
+        self.folds, self.epochs, self.stated = folds, epochs, stated or epochs
         self.before = done
         self.total = (folds - done) * epochs
         self.passed: dict[str, int] = {}  # epochs of each fold that has begun
@@ -48,10 +51,15 @@ class RunProgress:
             self._line(f"{self._fold(data_sub)}  its worker was lost: it begins anew")
 
     def epoch(self, data_sub: str, record: dict) -> None:
-        """An epoch of a fold is over; several folds may run at once."""
-        self.passed[data_sub] = record["epoch"]
+        """An epoch of a fold is over; several folds may run at once.
+
+        record: of the epoch; "stage" and "epochs" say what of `nested` it is, and of how many.
+        """
+        self.passed[data_sub] += 1
+        stage = f"{record['stage']}  " if "stage" in record else ""
         text = (
-            f"{self._fold(data_sub)}  epoch {record['epoch']}/{self.epochs}  "
+            f"{self._fold(data_sub)}  {stage}"
+            f"epoch {record['epoch']}/{record.get('epochs', self.stated)}  "
             f"loss {_loss(record)} train {record['test_loss']:.3f} held-out"
         )
         self.bar.update(self.task, completed=sum(self.passed.values()), description=text)

@@ -10,10 +10,10 @@ import numpy as np
 from common.errors import UserError
 from common.files import write_whole
 
-from .metrics import scores, uf1_by_epoch
+from .metrics import later_best, scores, uf1_by_epoch
 
 FORMAT = 1
-PROTOCOLS = ("last", "best")
+PROTOCOLS = ("last", "nested", "best")
 
 
 def record_path(folder: Path, data_sub: str) -> Path:
@@ -81,18 +81,22 @@ def read_record(path: Path) -> dict:
         if not record.get(key):
             raise UserError(f"{path}: no '{key}' in it; delete it and run again")
     shape = (len(record["clips"]), len(record["classes"]))
-    for epoch in record["epochs"]:
-        rows = epoch.get("scores") or []
+    parts = [(f"epoch {epoch.get('epoch')}", epoch) for epoch in record["epochs"]]
+    if "nested" in record:
+        if not isinstance(record["nested"], dict):
+            raise UserError(f"{path}: 'nested' is no object; delete it and run again")
+        parts.append(("nested", record["nested"]))
+    for what, part in parts:
+        rows = part.get("scores") or []
         if [len(row) for row in rows] != [shape[1]] * shape[0]:
             raise UserError(
-                f"{path}: epoch {epoch.get('epoch')} has no {shape[0]} x {shape[1]} scores; "
-                "delete it and run again"
+                f"{path}: {what} has no {shape[0]} x {shape[1]} scores; delete it and run again"
             )
-        losses = [epoch.get(name) for name in ("train_loss", "test_loss")]
+        losses = [part.get(name) for name in ("train_loss", "test_loss")]
         numbers = [loss for loss in losses if loss is not None] + [n for row in rows for n in row]
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
             raise UserError(
-                f"{path}: epoch {epoch.get('epoch')} has a loss or scores that are no finite "
+                f"{path}: {what} has a loss or scores that are no finite "
                 "numbers: the run diverged; delete it and run again with a lower --lr"
             )
     return record
@@ -101,6 +105,18 @@ def read_record(path: Path) -> dict:
 def read_records(folder: Path) -> list[dict]:
     """All fold records of an experiment, by name of the fold."""
     return [read_record(path) for path in sorted(folder.glob("fold_*.json"))]
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """The folders of an experiment's further seeds (--seeds), by seed."""
+    found = [path for path in folder.glob("seed_*") if path.name[5:].isdigit() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
+def protocols_of(records: Iterable[dict]) -> tuple[str, ...]:
+    """The protocols that all records can be read under: nested where they were run with it."""
+    nested = all("nested" in record for record in records)
+    return tuple(name for name in PROTOCOLS if nested or name != "nested")
 
 
 def record_labels(record: dict) -> np.ndarray:
@@ -119,18 +135,22 @@ def epoch_uf1(record: dict) -> np.ndarray:
 
 
 def chosen_epoch(record: dict, protocol: str) -> int:
-    """Which of a fold's epochs a protocol takes, counted from 0.
+    """Which of a fold's epochs `last` or `best` takes, counted from 0.
 
     last: the final epoch. best: the epoch with the highest UF1 on the held-out subject, the
     later of equals: optimistic, since it selects on the test subject.
     """
-    final = len(record["epochs"]) - 1
-    return final if protocol == "last" else final - int(np.argmax(epoch_uf1(record)[::-1]))
+    return len(record["epochs"]) - 1 if protocol == "last" else later_best(epoch_uf1(record))
 
 
 def record_predictions(record: dict, protocol: str) -> np.ndarray:
-    """Predictions of a fold's clips (N,) under a protocol: those of its chosen epoch."""
-    return np.argmax(record["epochs"][chosen_epoch(record, protocol)]["scores"], axis=1)
+    """Predictions of a fold's clips (N,) under a protocol: of its epoch, or of `nested`'s choice.
+
+    `nested` may be of other settings than the epochs are, so it has scores of its own.
+    """
+    of_nested = protocol == "nested"
+    chosen = record["nested"] if of_nested else record["epochs"][chosen_epoch(record, protocol)]
+    return np.argmax(chosen["scores"], axis=1)
 
 
 def only_class(records: Iterable[dict]) -> str | None:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 def check_settings(settings: "Settings") -> None:
     """UserError for settings that contradict each other, or name what there is not."""
-    for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold"):
+    for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold", "seeds"):
         if getattr(settings, name) < 1:
             raise UserError(f"{flag(name)} {getattr(settings, name)}: at least 1")
     _check_names(settings)
     _check_launch(settings)
     _check_data(settings)
+    _check_corpora(settings)
+    _check_choice(settings)
     _check_network(settings)
     if settings.streams == "motion":
         _check_motion_alone(settings)
@@ -32,8 +34,16 @@ def _check_names(settings: "Settings") -> None:
     _check_name("--network", settings.network, network_names())
     _check_name("--motion-net", settings.motion_net, network_names("motion_net"))
     _check_name("--trunk", settings.trunk, TRUNKS)
-    if settings.experiment is not None and not re.fullmatch(r"\w[\w.-]*", settings.experiment):
-        raise UserError(f"--experiment {settings.experiment}: letters, digits, '_', '-' and '.'")
+    if settings.experiment is not None:
+        named = re.fullmatch(r"\w[\w.-]*(/seed_(\d+))?", settings.experiment)
+        if not named:
+            raise UserError(
+                f"--experiment {settings.experiment}: letters, digits, '_', '-' and '.'"
+            )
+        if named[2] and (int(named[2]) != settings.seed or settings.seeds > 1):
+            raise UserError(
+                f"--experiment {settings.experiment}: is the folder of one seed, --seed {named[2]}"
+            )
 
 
 def _check_name(option: str, name: str, names: Collection[str]) -> None:
@@ -58,6 +68,28 @@ def _check_data(settings: "Settings") -> None:
         raise UserError("--glasses-only and --without-glasses leave nobody")
     if settings.classes == 5 and settings.dataset != "casme2":
         raise UserError("--classes 5 goes with --dataset casme2")
+
+
+def _check_corpora(settings: "Settings") -> None:
+    train, test = settings.train_on, settings.test_on
+    if bool(train) != bool(test):
+        given, lacking = ("--train-on", "--test-on") if train else ("--test-on", "--train-on")
+        raise UserError(f"{given} goes with {lacking}: name the corpora of both")
+    if both := sorted(set(train) & set(test)):
+        raise UserError(f"--train-on and --test-on share {both[0]}: nothing of it would be unseen")
+    if train and settings.protocol == "lodo":
+        raise UserError("--protocol lodo leaves each corpus out; it has no --train-on")
+
+
+def _check_choice(settings: "Settings") -> None:
+    if settings.inner < 0 or settings.inner == 1:
+        raise UserError(f"--inner {settings.inner}: at least 2 groups, or 0 for none")
+    if settings.choose and not settings.inner:
+        raise UserError("--choose goes with --inner: what is chosen is chosen on its groups")
+    if settings.choose_ensemble < 0:
+        raise UserError(f"--choose-ensemble {settings.choose_ensemble}: at least 1, or 0 for none")
+    if settings.choose_ensemble and not settings.choose:
+        raise UserError("--choose-ensemble goes with --choose: it takes several of these")
 
 
 def _check_network(settings: "Settings") -> None:

@@ -23,6 +23,7 @@ from models.registry import (
     network_names,
 )
 
+from .names import experiment_name
 from .rules import check_settings
 
 # Values of --weights that name no file.
@@ -78,6 +79,12 @@ class Settings:
     """Views of the frames beside the apex: their own (--four-frames), or the apex's again."""
     flow: OfExperiment[Flow] = "dis"
     """Optical flow: dis (10 ms a clip) or tvl1 (about a second)."""
+    protocol: OfExperiment[Literal["loso", "lodo"]] = "loso"
+    """What a fold holds out: a subject (loso), or a corpus of the index (lodo)."""
+    train_on: OfExperiment[tuple[str, ...]] = ()
+    """Corpora to train on, by name, with --test-on: one fold in the place of --protocol's."""
+    test_on: OfExperiment[tuple[str, ...]] = ()
+    """Corpora whose clips that fold holds out."""
     strict: OfRun[Switch] = False
     """A clip or a frame that cannot be read is an error; if not given, it is named and left out."""
 
@@ -129,6 +136,17 @@ class Settings:
     """Arithmetic of networks that read pictures: float32, bf16 (mixed with float32; twice as fast
     on CPUs that have its instructions), or auto: half precision on CUDA, else float32."""
 
+    # Choice: what `nested` chooses on training subjects alone.
+    inner: OfExperiment[int] = 0
+    """Groups that each fold's training subjects are split into, for `nested` to choose its epoch
+    on; 0: no such choice."""
+    choose: OfExperiment[tyro.conf.UseAppendAction[tuple[str, ...]]] = ()
+    """NAME=V1,V2,...: values of a setting that `nested` chooses from too; may be repeated, for
+    every combination. last and best are those of the settings as they stand."""
+    choose_ensemble: OfExperiment[int] = 0
+    """`nested` takes the mean scores of up to so many of these, one more than once at need; 0: the
+    best one's."""
+
     # Launch: where folds are trained.
     device: OfRun[str] = "auto"
     """auto (CUDA where there is one, else CPU), cuda, cuda:1, cpu, or mps (untested)."""
@@ -144,6 +162,8 @@ class Settings:
     """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
     subjects: OfRun[tuple[str, ...]] = ()
     """Folds to run, by name (smic_01 …) or as one number (the first N); all if not given."""
+    seeds: OfRun[int] = 1
+    """Runs of the experiment, with --seed and the seeds after it; their scores are averaged."""
 
     # Storage: what is kept, and where.
     experiment: OfRun[str | None] = None
@@ -216,9 +236,7 @@ class Settings:
     def facts(self) -> dict:
         """Every setting by name, as JSON keeps it, with the automatic ones resolved."""
         values = asdict(self) | {"weights": self.first_weights, "lr": self.learning_rate}
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in values.items()
-        }
+        return {name: _as_json(value) for name, value in values.items()}
 
     @property
     def index_file(self) -> Path:
@@ -230,29 +248,18 @@ class Settings:
         """The experiment's name: what its result folder is called."""
         if self.experiment:
             return self.experiment
-        pictures = " ".join(name for name in self.inputs if name != "motion")
-        parts = [
-            self.network if self.network != DEFAULT_NETWORK else "",
-            self.dataset,
-            "5" if self.classes == 5 else "",
-            "glasses" if self.glasses_only else "",
-            "no_glasses" if self.without_glasses else "",
-            {"views": "3d", "frame views": "dual_3d"}.get(pictures, ""),
-            "motion" if self.reads_motion else "",
-            self._motion_way() if self.streams == "motion" else "",
-        ]
-        return "_".join(part for part in parts if part)
-
-    def _motion_way(self) -> str:
-        if self.first_weights == "none":
-            return self.motion_net
-        way = {"none": "zero_shot", "head": "head", "all": "tuned"}[self.adapt]
-        return way if self.motion_net == "linear" else f"{self.motion_net}_{way}"
+        return experiment_name(self)
 
     @property
     def folder(self) -> Path:
         """Where the experiment's records go."""
         return self.result / self.name
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def modern(weights: str) -> str:

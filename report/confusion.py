@@ -7,17 +7,29 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from sklearn.metrics import confusion_matrix
 
+from loso.results import Experiment
+
 from .figures import Format, save_figure, styled
+
+TITLES = {
+    "last": "last",
+    "nested": "nested (chosen on training subjects)",
+    "best": "best (epoch chosen on the test subject)",
+}
 
 
 def write_confusions(
-    result: Path, log: pd.DataFrame, classes: dict[str, tuple[str, ...]], form: Format
+    result: Path, log: pd.DataFrame, experiments: dict[str, Experiment], form: Format
 ) -> None:
-    """Write result/<experiment>/confusion_<protocol>.<form> for all that is in the log."""
+    """Write result/<experiment>/confusion_<protocol>.<form> for all that is in the log.
+
+    log: of one seed an experiment (loso.results.first_seed).
+    """
     for names, clips in log.groupby(["experiment", "protocol"]):
         experiment, protocol = map(str, names)
         path = result / experiment / f"confusion_{protocol}.{form}"
-        draw_confusion(confusion(clips, len(classes[experiment])), classes[experiment], path)
+        classes = experiments[experiment].classes
+        draw_confusion(confusion(clips, len(classes)), classes, protocol, path)
 
 
 def confusion(clips: pd.DataFrame, classes: int) -> np.ndarray:
@@ -26,7 +38,7 @@ def confusion(clips: pd.DataFrame, classes: int) -> np.ndarray:
 
 
 @styled
-def draw_confusion(counts: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
+def draw_confusion(counts: np.ndarray, classes: tuple[str, ...], protocol: str, path: Path) -> None:
     """Counts (true, predicted) as a figure, coloured by share of the true class."""
     figure, axes = plt.subplots(
         figsize=(1.6 + len(classes), 1.2 + 0.9 * len(classes)), layout="constrained"
@@ -40,6 +52,5 @@ def draw_confusion(counts: np.ndarray, classes: tuple[str, ...], path: Path) -> 
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[["top", "right"]].set_visible(True)
-    best = path.stem.endswith("best")
-    axes.set_title("best (epoch chosen on the test subject)" if best else "last", loc="center")
+    axes.set_title(TITLES[protocol], loc="center")
     save_figure(figure, path)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loso.records import PROTOCOLS, only_class, read_json
-from loso.results import BEST_NOTE
+from loso.records import only_class, protocols_of, read_json, record_predictions
+from loso.results import Experiment
 from loso.settings import FREE
+from loso.terminal import BEST_NOTE, notes
 
 from .confusion import confusion
 from .history import History, read_history
@@ -21,17 +22,18 @@ def page_content(
     log: pd.DataFrame,
     summary: pd.DataFrame,
     groups: pd.DataFrame,
-    expected: dict[str, int],
+    facts: dict[str, Experiment],
     thumbnails: bool = False,
 ) -> dict:
     """Everything that the page shows; see write_page. Pictures are kept once, by number."""
     pictures: dict = {}
     experiments = [
-        _experiment(result / str(name), clips, expected[str(name)], thumbnails, pictures)
+        _experiment(result / str(name), clips, facts[str(name)], thumbnails, pictures)
         for name, clips in log.groupby("experiment")
     ]
     return {
         "note": BEST_NOTE,
+        "notes": notes(log["protocol"]),
         "summary": _plain(summary.to_dict("list")),
         "groups": _plain(groups.to_dict("list")),
         "experiments": experiments,
@@ -42,7 +44,7 @@ def page_content(
 
 
 def _experiment(
-    folder: Path, log: pd.DataFrame, expected: int, thumbnails: bool, pictures: dict
+    folder: Path, log: pd.DataFrame, facts: Experiment, thumbnails: bool, pictures: dict
 ) -> dict:
     config = read_json(folder / "config.json")
     history = read_history(folder)
@@ -58,11 +60,16 @@ def _experiment(
     return {
         "name": folder.name,
         "classes": history.classes,
-        "expected": expected,
+        "expected": facts.expected,
+        "folds_expected": len(config.get("subjects", {})),
+        "split": facts.split,
+        "seeds": list(facts.seeds),
         "missing": sorted(set(config.get("subjects", {})) - done),
         "only_class": only_class(history.records),
         "settings": {
-            key: value for key, value in settings.items() if key not in FREE and value is not None
+            key: value
+            for key, value in settings.items()
+            if key not in FREE and value not in (None, [])
         },
         "made": {
             "device": config.get("device"),
@@ -104,17 +111,18 @@ def _attention(path: Path) -> list[dict]:
 
 def _clips(history: History) -> dict[str, list]:
     """One entry a held-out clip in every list; scores are thousandths, (epoch, class)."""
+    protocols = protocols_of(history.records)
     columns: dict[str, list] = {
-        key: [] for key in ("data", "subject", "clip", "label", *PROTOCOLS, "fold", "scores")
+        key: [] for key in ("data", "subject", "clip", "label", *protocols, "fold", "scores")
     }
     for fold, record in enumerate(history.records):
         scores = np.array([epoch["scores"] for epoch in record["epochs"]])  # (E, N, C)
-        told = scores.argmax(2)
+        told = {protocol: record_predictions(record, protocol) for protocol in protocols}
         for i, clip in enumerate(record["clips"]):
             for key in ("data", "subject", "clip", "label"):
                 columns[key].append(clip[key])
-            columns["last"].append(int(told[-1, i]))
-            columns["best"].append(int(told[history.best[fold], i]))
+            for protocol in protocols:
+                columns[protocol].append(int(told[protocol][i]))
             columns["fold"].append(fold)
             columns["scores"].append((1000 * scores[:, i]).round().astype(int).tolist())
     return columns
@@ -126,7 +134,7 @@ def _confusion(log: pd.DataFrame, classes: int) -> dict:
     return {
         data: {
             protocol: confusion(clips[clips["protocol"] == protocol], classes).tolist()
-            for protocol in PROTOCOLS
+            for protocol in log["protocol"].unique()
         }
         for data, clips in groups
     }

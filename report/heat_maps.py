@@ -21,7 +21,7 @@ from data.transforms import centre_crop
 from data.view_pictures import read_views
 from data.views import SIZE, YAWS, view_folder
 from loso.checkpoints import read_network, settings_from, weights_path
-from loso.folds import make_folds
+from loso.folds import plan_folds
 from loso.inputs import load_inputs
 from loso.predict import ClipFrames, Readings, build_saved, clip_batch
 from loso.records import read_json
@@ -100,7 +100,7 @@ def write_attention(
         )
     clips = load_inputs(settings)
     chosen, missing = {}, []
-    for fold in make_folds(clips.index, settings.classes):
+    for fold in plan_folds(clips.index, settings):
         if weights_path(folder, fold.data_sub).is_file():
             chosen[fold.data_sub] = fold.test[:limit]
         else:

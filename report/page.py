@@ -9,6 +9,7 @@ from string import Template
 import pandas as pd
 
 from common.files import write_whole
+from loso.results import Experiment
 
 from .content import page_content
 
@@ -21,14 +22,16 @@ def write_page(
     log: pd.DataFrame,
     summary: pd.DataFrame,
     groups: pd.DataFrame,
-    expected: dict[str, int],
+    experiments: dict[str, Experiment],
     thumbnails: bool = False,
 ) -> Path:
     """Write result/index.html from the records below `result`, their log, summary and groups.
 
+    log: of one seed an experiment (loso.results.first_seed), whose records the page shows.
+
     Faces are on it only where they are of the demo set, or with `thumbnails`. Returns its path.
     """
-    content = page_content(result, log, summary, groups, expected, thumbnails)
+    content = page_content(result, log, summary, groups, experiments, thumbnails)
     path = result / "index.html"
     with write_whole(path) as part:
         part.write_text(render(content), encoding="utf-8")

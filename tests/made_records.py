@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from loso.groups import summarise_groups
-from loso.results import collect, summarise
+from loso.results import collect, first_seed, summarise
 from report.page import write_page
 
 THREE = ("negative", "positive", "surprise")
@@ -86,9 +86,10 @@ def mark_as_demo(root: Path) -> None:
 
 def make_page(result: Path, thumbnails: bool = False) -> Path:
     """The page of a result folder, as get_result_log.py makes it."""
-    log, classes, expected = collect(result)
-    summary, groups = summarise(log, classes), summarise_groups(log, classes)
-    return write_page(result, log, summary, groups, expected, thumbnails)
+    log, experiments = collect(result)
+    summary, groups = summarise(log, experiments), summarise_groups(log, experiments)
+    drawn = first_seed(log, experiments)
+    return write_page(result, drawn, summary, groups, experiments, thumbnails)
 
 
 def content_of(page: Path) -> dict:

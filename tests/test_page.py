@@ -38,16 +38,21 @@ def test_the_page_says_what_the_tables_say(tmp_path):
     assert "index.html" in done.stdout
     content = content_of(tmp_path / "index.html")
     summary = pd.read_csv(tmp_path / "summary.csv")
-    pd.testing.assert_frame_equal(pd.DataFrame(content["summary"]), summary)
+    shown = pd.DataFrame(content["summary"]).astype(summary.dtypes)  # null becomes NaN
+    pd.testing.assert_frame_equal(shown, summary)
     groups = pd.read_csv(tmp_path / "groups.csv")
-    pd.testing.assert_frame_equal(pd.DataFrame(content["groups"]), groups)
+    shown = pd.DataFrame(content["groups"]).astype(groups.dtypes)
+    pd.testing.assert_frame_equal(shown, groups)
     log = pd.read_csv(tmp_path / "result_log.csv", dtype={"subject": str})
     rows = []
     for experiment in content["experiments"]:
         clips = pd.DataFrame(experiment["clips"])
         for protocol in ("last", "best"):
             table = clips[["data", "subject", "clip", "label"]].assign(
-                experiment=experiment["name"], protocol=protocol, prediction=clips[protocol]
+                experiment=experiment["name"],
+                protocol=protocol,
+                prediction=clips[protocol],
+                seed=experiment["seeds"][0],
             )
             rows.append(table[list(log)])
     told = pd.concat(rows).sort_values(list(log)[:5], ignore_index=True)

@@ -76,8 +76,9 @@ def choose_workers(settings: Settings, device: torch.device, folds: int) -> int:
                 "cores: the folds wait for each other"
             )
         return wanted
-    if device.type != "cpu" or (settings.streams == "motion" and settings.passes == 1):
-        return 1  # the latter's folds take less time than a process does to start
+    quick = settings.streams == "motion" and settings.passes == 1 and not settings.inner
+    if device.type != "cpu" or quick:
+        return 1  # quick folds take less time than a process does to start
     frozen = settings.freeze == "trunk" or settings.streams == "motion"
     room = free_memory() // (FROZEN_WORKER_MEMORY if frozen else WORKER_MEMORY)
     # torch's threads, not the cores: OMP_NUM_THREADS may say that not all are meant for this.

@@ -1,0 +1,33 @@
+"""What an experiment's folder is called where --experiment does not say."""
+
+from typing import TYPE_CHECKING
+
+from models.registry import DEFAULT_NETWORK
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+def experiment_name(settings: "Settings") -> str:
+    """A name made from the settings that tell one experiment from another."""
+    pictures = " ".join(name for name in settings.inputs if name != "motion")
+    parts = [
+        settings.network if settings.network != DEFAULT_NETWORK else "",
+        settings.dataset,
+        "5" if settings.classes == 5 else "",
+        "glasses" if settings.glasses_only else "",
+        "no_glasses" if settings.without_glasses else "",
+        {"views": "3d", "frame views": "dual_3d"}.get(pictures, ""),
+        "motion" if settings.reads_motion else "",
+        _motion_way(settings) if settings.streams == "motion" else "",
+        "lodo" if settings.protocol == "lodo" else "",
+        "_".join((*settings.train_on, "to", *settings.test_on)) if settings.train_on else "",
+    ]
+    return "_".join(part for part in parts if part)
+
+
+def _motion_way(settings: "Settings") -> str:
+    if settings.first_weights == "none":
+        return settings.motion_net
+    way = {"none": "zero_shot", "head": "head", "all": "tuned"}[settings.adapt]
+    return way if settings.motion_net == "linear" else f"{settings.motion_net}_{way}"
