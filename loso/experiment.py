@@ -9,7 +9,6 @@ from common.errors import warn
 from common.files import write_whole
 
 from .checkpoints import check_start, weights_path
-from .choice import candidates
 from .config import check_claim, check_folder, claim_folder, describe, held_out_subjects
 from .device import resolve_device
 from .fold_job import Launcher, Trained, load_job
@@ -19,6 +18,7 @@ from .launch.local import check_launcher, make_launcher
 from .networks import check_weights
 from .progress import RunProgress
 from .records import only_class, pooled_uf1, read_records, record_path, write_json
+from .selection.candidates import candidates
 from .settings import Settings
 
 

@@ -25,11 +25,11 @@ from data.clip_set import ClipSet
 from data.corpora.description import CLASSES
 
 from .checkpoints import network_bytes, seen_before
-from .choice import candidates
 from .folds import Fold, inner_folds
 from .motion import MotionRunner
-from .nested import Candidate, nested_passes, train_nested
 from .records import FORMAT
+from .selection.candidates import candidates
+from .selection.nested import Candidate, nested_passes, train_nested
 from .settings import Settings
 from .training import OnEpoch, PictureRunner
 

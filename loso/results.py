@@ -9,7 +9,6 @@ import pandas as pd
 from common.errors import UserError, warn
 from common.files import write_whole
 
-from .chance import FoldFacts, chance_uf1, fold_facts
 from .metrics import intervals, resampled, scores
 from .records import (
     PROTOCOLS,
@@ -21,6 +20,7 @@ from .records import (
     record_predictions,
     seed_folders,
 )
+from .selection.chance import FoldFacts, chance_uf1, fold_facts
 from .settings import FREE, Settings, first_difference, modern_facts
 
 LOG_COLUMNS = ["experiment", "protocol", "data", "subject", "clip", "label", "prediction", "seed"]
@@ -166,7 +166,7 @@ def summarise(log: pd.DataFrame, experiments: dict[str, Experiment]) -> pd.DataF
     """UF1, UAR and accuracy with intervals: per experiment, protocol and data (full first).
 
     Over several seeds they are means, uf1_sd and the like their standard deviation. chance: what
-    labels drawn at random reach in UF1 under the same choice of epoch; see loso.chance.
+    labels drawn at random reach in UF1 under the same choice of epoch; see loso.selection.chance.
     """
     rows = []
     for (name, protocol), clips in log.groupby(["experiment", "protocol"], sort=False):

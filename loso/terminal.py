@@ -6,8 +6,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from .chance import REPEATS
 from .results import Experiment
+from .selection.chance import REPEATS
 
 BEST_NOTE = "best: each fold's epoch is chosen on its test subject; optimistic, for comparison only"
 NESTED_NOTE = "nested: what is chosen is chosen on each fold's training subjects alone"

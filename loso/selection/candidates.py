@@ -9,8 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from common.cli import flag
 from common.errors import UserError
-
-from .settings import Settings
+from loso.settings import Settings
 
 # Settings that change how a fold learns and nothing of what is read from disk before.
 CHOOSABLE = (

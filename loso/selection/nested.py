@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
+from loso.folds import Fold
+from loso.metrics import later_best, uf1_by_epoch
+from loso.training import OnEpoch
 
-from .choice import told
-from .folds import Fold
-from .metrics import later_best, uf1_by_epoch
-from .training import OnEpoch
+from .candidates import told
 
 if TYPE_CHECKING:
-    from .fold_job import Runner
+    from loso.fold_job import Runner
 
 
 @dataclass(frozen=True)

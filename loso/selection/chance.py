@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from .metrics import uf1_of_counts
+from loso.metrics import uf1_of_counts
 
 REPEATS = 100
 SEED = 0
