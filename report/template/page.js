@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const picker = document.getElementById("experiment");
 const dialog = document.getElementById("clip");
 
-// A table's lines with their scores under both protocols: one row an experiment and a dataset or group.
+// A table's lines with their scores under every protocol: one row an experiment and a dataset or group.
 function scoreRows(table, by) {
   const rows = new Map();
   table.experiment.forEach((experiment, i) => {
@@ -27,14 +27,21 @@ const breakable = (name) => name.split("_").flatMap((part, i) => (i ? ["_", el("
 
 function withInterval(score, name) {
   const [low, high] = [score[`${name}_low`], score[`${name}_high`]].map((value) => value.toFixed(2));
-  return el("span", {}, number(score[name]), " ", el("small", {}, `${low}–${high}`));
+  const spread = score.seeds > 1 ? [el("small", {}, `±${score[`${name}_sd`].toFixed(3)}, ${score.seeds} seeds`)] : [];
+  const chance = name === "uf1" && "chance" in score ? [el("small", {}, `chance ${number(score.chance)}`)] : [];
+  return el("span", {}, number(score[name]), " ", el("small", {}, `${low}–${high}`), ...spread, ...chance);
 }
 
+const NESTED = data.summary.protocol.includes("nested");
+const nestedColumn = (label, name) => ({
+  label, numeric: true, value: (r) => (r.nested ? r.nested[name] : null), show: (r) => (r.nested ? withInterval(r.nested, name) : "–"),
+});
 const scoreColumns = [
   { label: "UF1 last", numeric: true, kind: "headline", value: (r) => r.last.uf1, show: (r) => withInterval(r.last, "uf1") },
   { label: "UAR last", numeric: true, value: (r) => r.last.uar, show: (r) => withInterval(r.last, "uar") },
   { label: "accuracy last", numeric: true, value: (r) => r.last.accuracy, show: (r) => withInterval(r.last, "accuracy") },
   { label: "UF1, 95%", numeric: true, kind: "drawn", value: (r) => r.last.uf1_low, show: (r) => intervals(r.last, r.best) },
+  ...(NESTED ? [nestedColumn("UF1 nested", "uf1"), nestedColumn("UAR nested", "uar"), nestedColumn("accuracy nested", "accuracy")] : []),
   { label: "UF1 best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uf1, show: (r) => withInterval(r.best, "uf1") },
   { label: "UAR best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.uar, show: (r) => withInterval(r.best, "uar") },
   { label: "accuracy best\u00a0†", numeric: true, kind: "best", value: (r) => r.best.accuracy, show: (r) => withInterval(r.best, "accuracy") },
@@ -43,6 +50,8 @@ const scoreColumns = [
     show: (r) => (r.best.uf1 < r.last.uf1 ? "" : "+") + number(r.best.uf1 - r.last.uf1),
   },
 ];
+// Only where runs differ in what a fold holds out.
+const splitColumns = data.summary.split.every((split) => split === "loso") ? [] : [{ label: "split", value: (r) => r.last.split }];
 
 function subjects(row) {
   const { expected } = byName.get(row.experiment);
@@ -70,7 +79,7 @@ function showCompare() {
   ];
   const table = sortableTable({
     caption: "Scores of every experiment, with 95% intervals (bootstrap over subjects)", noun: "row", rows,
-    columns: [experimentColumn, { label: "data", value: shown }, ...sizeColumns, ...scoreColumns],
+    columns: [experimentColumn, { label: "data", value: shown }, ...sizeColumns, ...scoreColumns, ...splitColumns],
     text: (r) => `${r.experiment} ${r.data}`,
     filters: datasets.length > 1 ? [{ label: "Data", options }] : [],
     sort: [4, -1],
@@ -99,12 +108,14 @@ function showExperiment(experiment) {
     `${full.last.clips} clips of ${full.last.subjects} subjects (${parts.join(", ")})`,
     `classes: ${experiment.classes.join(", ")}`,
     `${curves.epochs.length} epoch${curves.epochs.length === 1 ? "" : "s"}`,
+    ...(experiment.split === "loso" ? [] : [`split: ${experiment.split}`]),
+    ...(experiment.seeds.length > 1 ? [`scores are means over the seeds ${experiment.seeds.join(", ")}; what follows is of seed ${experiment.seeds[0]}`] : []),
     `${Math.round(made.seconds)} s of training${made.device ? ` on ${made.device}` : ""}`,
     ...attention.map((a) => `${percent(a.heat_in_cells)} of the heat on the face (${a.stream}) in the ten cells, ${percent(a.cells_of_face)} of it`),
     ...(made.commit ? [`commit ${made.commit.slice(0, 10)}${made.commit.endsWith("+") ? ", changed since" : ""}`] : []),
   ];
   const missing = experiment.missing.length
-    ? el("p", { class: "warning" }, `Only ${experiment.expected - experiment.missing.length} of ${experiment.expected} subjects are done, so do not compare this with whole runs. Missing: ${experiment.missing.join(", ")}.`)
+    ? el("p", { class: "warning" }, `Only ${experiment.folds_expected - experiment.missing.length} of ${experiment.folds_expected} ${experiment.split === "loso" ? "subjects" : "folds"} are done, so do not compare this with whole runs. Missing: ${experiment.missing.join(", ")}.`)
     : null;
   const only = experiment.only_class
     ? el("p", { class: "warning" }, `Under last, every clip is predicted ${experiment.only_class}: the network tells nothing apart.`)
@@ -141,9 +152,10 @@ function confusionSection(experiment) {
   const frame = el("div", { class: "pair" });
   const pick = el("select", { change: () => show() }, ...Object.keys(experiment.confusion).map((name) => el("option", {}, name)));
   const show = () => {
-    const { last, best } = experiment.confusion[pick.value];
+    const { last, nested, best } = experiment.confusion[pick.value];
     frame.replaceChildren(
       scroller("Confusion matrix under last", confusionTable([el("b", {}, "last")], experiment.classes, last)),
+      ...(nested ? [scroller("Confusion matrix under nested", confusionTable([el("b", {}, "nested")], experiment.classes, nested))] : []),
       scroller("Confusion matrix under best", confusionTable([el("b", { class: "best" }, "best †"), " optimistic"], experiment.classes, best)),
     );
   };
@@ -244,6 +256,7 @@ function clipSection(experiment) {
   const rows = clips.clip.map((clip, i) => {
     const final = clips.scores[i][clips.scores[i].length - 1];
     const row = { i, clip, data: clips.data[i], fold: folds[clips.fold[i]].name, label: clips.label[i], last: clips.last[i], best: clips.best[i] };
+    if (clips.nested) row.nested = clips.nested[i];
     row.wrong = row.last !== row.label;
     row.margin = (final[row.label] - Math.max(...final.filter((_, k) => k !== row.label))) / 1000;
     row.order = row.margin - (row.wrong ? 1e-6 : 0); // a tie that was told wrong is wrong
@@ -261,6 +274,7 @@ function clipSection(experiment) {
       { label: "true", value: (r) => classes[r.label] },
       { label: "last", kind: "headline", value: (r) => classes[r.last], show: (r) => told(r, "last") },
       { label: "margin", numeric: true, value: (r) => r.order, show: (r) => number(r.margin) },
+      ...(clips.nested ? [{ label: "nested", value: (r) => classes[r.nested], show: (r) => told(r, "nested") }] : []),
       { label: "best †", kind: "best", value: (r) => classes[r.best], show: (r) => told(r, "best") },
     ],
     filters: [
@@ -301,6 +315,7 @@ function openClip(experiment, rows, at, by = 0) {
       el("div", {}, el("dt", {}, "subject"), el("dd", {}, fold.name)),
       el("div", {}, el("dt", {}, "true"), el("dd", {}, classes[clips.label[i]])),
       el("div", {}, el("dt", {}, `last, epoch ${final}`), told("last")),
+      clips.nested ? el("div", {}, el("dt", {}, "nested"), told("nested")) : null,
       el("div", { class: "best" }, el("dt", {}, `best †, epoch ${first}`), told("best")),
     ),
     el("div", { class: "pictures" }, ...pictures),
@@ -317,6 +332,7 @@ function route(event) {
   if (event && byName.has(wanted)) document.getElementById("detail-title").focus();
 }
 
+document.getElementById("notes").append(...data.notes.map((note) => el("p", { class: "note" }, `${note}.`)));
 picker.append(...data.experiments.map(({ name }) => el("option", {}, name)));
 picker.addEventListener("change", () => {
   history.replaceState(null, "", address(picker.value));

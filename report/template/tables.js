@@ -87,7 +87,7 @@ function sortableTable({ caption, noun, columns, rows, text, filters = [], sort 
     status,
   );
   list();
-  return { element: el("div", { class: "listing" }, tools, table, more), rows: () => listed };
+  return { element: el("div", { class: "listing" }, tools, el("div", { class: "wide" }, table), more), rows: () => listed };
 }
 
 // Numbers by size, text as people count (s2 before s10); what is missing comes last either way.
