@@ -82,9 +82,9 @@ def composite(epochs):
     return [fold(tuple(own.tolist()), tuple((total - own).tolist()), epochs) for own in counts]
 
 
-@pytest.mark.parametrize(("epochs", "about"), [(1, 0.34), (10, 0.585), (100, 0.744)])
+@pytest.mark.parametrize(("epochs", "about"), [(1, 0.333), (10, 0.585), (100, 0.744)])
 def test_on_the_composite_it_rises_with_the_draws(epochs, about):
-    assert chance_uf1(composite(epochs), best=True) == pytest.approx(about, abs=0.03)
+    assert chance_uf1(composite(epochs), best=True) == pytest.approx(about, abs=0.05)
 
 
 def test_it_is_computed_once_for_the_same_labels():
