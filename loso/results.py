@@ -72,7 +72,8 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, Experiment]]:
     """
     rows: list[tuple] = []
     experiments = {}
-    for folder in sorted({path.parent for path in result.glob("*/config.json")}):
+    _warn_of_seeds_alone(result)
+    for folder in sorted(path.parent for path in result.glob("*/config.json")):
         config = read_json(folder / "config.json")
         records = _read_run(folder, config)
         if not records:
@@ -93,6 +94,12 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, Experiment]]:
         raise UserError(f"{result}: no fold record in any folder; run a train_me_loso script first")
     log = pd.DataFrame(rows, columns=LOG_COLUMNS).sort_values(_LOG_ORDER, ignore_index=True)
     return log, experiments
+
+
+def _warn_of_seeds_alone(result: Path) -> None:
+    for path in sorted(result.glob("*/seed_*/config.json")):
+        if not (path.parents[1] / "config.json").is_file():
+            warn(f"{path.parent}: left out of the tables: run its experiment's first seed too")
 
 
 def _facts(config: dict) -> dict:

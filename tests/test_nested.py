@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from common.errors import UserError
-from loso import motion
+from loso import motion, progress
 from loso.experiment import run_experiment
 from loso.fold_job import Job, train
 from loso.folds import inner_folds, plan_folds, subject_groups
 from loso.metrics import uf1_by_epoch
+from loso.progress import RunProgress
 from loso.records import epoch_record, read_records, write_json
 from loso.results import collect, summarise
 from loso.selection.candidates import candidates
@@ -297,6 +298,32 @@ def test_a_candidate_that_diverges_is_named():
     job = Job(settings, index, Noise(settings, index), candidates=(wrong,))
     with pytest.raises(UserError, match=r"--choose lr=10.0: fold smic_01, inner group 1, epoch 1"):
         train(job, plan_folds(index, settings)[0], lambda _: None)
+
+
+def test_progress_counts_what_is_trained_for_the_choice(capsys, monkeypatch):
+    """Two stated epochs, two groups of four and a last training of four: 14 passes a fold."""
+    index = index_of([(0, 1, 2)] * 4)
+    settings = Settings(streams="motion", epochs=2, inner=2, choose=("epochs=4",))
+    (candidate,) = [
+        Candidate(values, Noise(one, index), one.passes) for values, one in candidates(settings)
+    ]
+    job = Job(settings, index, Noise(settings, index), candidates=(candidate,))
+    monkeypatch.setattr(progress, "QUIET_SECONDS", -1)
+    seen = []
+    with RunProgress(1, 0, job.passes, settings.passes) as shown:
+        shown.start_fold("smic_01")
+
+        def on_epoch(record):
+            shown.epoch("smic_01", record)
+            seen.append(shown.passed["smic_01"])
+
+        record = train(job, plan_folds(index, settings)[0], on_epoch).record
+        shown.finish_fold(record, 0.5)
+    assert seen == list(range(1, 15))
+    lines = capsys.readouterr().out.splitlines()
+    assert "fold 1/1 smic_01  epoch 2/2" in lines[1]
+    assert "fold 1/1 smic_01  inner group 2/2  epoch 4/4" in lines[9]
+    assert "fold 1/1 smic_01  the chosen one  epoch 1/4" in lines[10]
 
 
 # With real networks

@@ -228,6 +228,14 @@ def test_a_seed_that_is_unfinished_is_left_out_and_goes_on(seeded, tmp_path):
     assert "--lr was 0.5, now 0.001" in refused.stderr
 
 
+def test_a_further_seed_alone_is_named(world, tmp_path):
+    write_run(tmp_path, "other", SUBJECTS)
+    run_experiment(settings_in(world, tmp_path, experiment="e/seed_10", seed=10))
+    done = call("get_result_log.py", "--result", tmp_path)
+    assert "e/seed_10: left out of the tables: run its experiment's first seed too" in done.stderr
+    assert set(pd.read_csv(tmp_path / "summary.csv")["experiment"]) == {"other"}
+
+
 def test_overwriting_takes_further_seeds_too(seeded, tmp_path):
     result, words = seeded
     shutil.copytree(result / "e", tmp_path / "e")
