@@ -21,14 +21,16 @@ from torch import nn
 from common.errors import UserError
 from common.parallel import fixed_threads
 from common.version import VERSION
+from data.augmentation import stored_size
 from data.clip_set import ClipSet
 from data.corpora.description import CLASSES
 
 from .checkpoints import network_bytes, seen_before
 from .folds import Fold, inner_folds
+from .inputs import load_inputs
 from .motion import MotionRunner
 from .records import FORMAT
-from .selection.candidates import candidates
+from .selection.candidates import candidates, told
 from .selection.nested import Candidate, nested_passes, train_nested
 from .settings import Settings
 from .training import OnEpoch, PictureRunner
@@ -105,13 +107,34 @@ def load_job(settings: Settings, clips: ClipSet, device: torch.device) -> Job:
     prepare_process()
     kind = MotionRunner if settings.streams == "motion" else PictureRunner
     runners: list[Runner] = [kind(settings, clips, device)]
-    found = []
+    found, inputs = [], {_reading(settings): clips}
     for values, one in candidates(settings):
-        runner = _like_one(runners, one) or kind(one, clips, device)
+        if _reading(one) not in inputs:
+            inputs[_reading(one)] = _same_clips(load_inputs(one), clips, values)
+        runner = _like_one(runners, one) or kind(one, inputs[_reading(one)], device)
         runners.append(runner)
         found.append(Candidate(values, runner, one.passes))
     return Job(
         settings, clips.index, runners[0], clips.views_by, seen_before(settings), tuple(found)
+    )
+
+
+def _reading(settings: Settings) -> tuple:
+    """What, of the settings that can be chosen, decides what the clips are read as."""
+    pictures = set(settings.inputs) - {"motion"}
+    return (
+        settings.flow if settings.reads_motion else None,
+        stored_size(settings.image_size, settings.augment) if pictures else None,
+    )
+
+
+def _same_clips(other: ClipSet, clips: ClipSet, values: dict) -> ClipSet:
+    if other.left_out == clips.left_out:
+        return other
+    changed = min(set(other.left_out) ^ set(clips.left_out))
+    raise UserError(
+        f"--choose {told(values)}: {changed} can be read with it or without, not both; a choice "
+        "needs the same clips"
     )
 
 

@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 import torch
 from conftest import CHANGED, call
-from experiments import LEAN
+from experiments import LEAN, settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from common.errors import UserError
-from loso import motion, progress
+from data.augmentation import stored_size
+from loso import fold_job, motion, progress
 from loso.experiment import run_experiment
-from loso.fold_job import Job, train
+from loso.fold_job import Job, load_job, train
 from loso.folds import inner_folds, plan_folds, subject_groups
+from loso.inputs import load_inputs
 from loso.metrics import uf1_by_epoch
 from loso.progress import RunProgress
 from loso.records import epoch_record, read_records, write_json
@@ -113,7 +115,7 @@ def test_every_combination_is_a_candidate():
 @pytest.mark.parametrize(
     ("choose", "fault"),
     [
-        ("flow=dis,tvl1", "--choose flow=dis,tvl1: no setting to choose; there are network"),
+        ("streams=2d,3d", "--choose streams=2d,3d: no setting to choose; there are network"),
         ("dataset=samm", "no setting to choose"),
         ("lr", "NAME=V1,V2"),
         ("lr=fast", "--choose lr=fast: no value of --lr"),
@@ -398,6 +400,43 @@ def test_last_and_best_are_those_of_the_stated_settings(nested_run, worlds, tmp_
         for record in without_clock(nested_run[0])
     ]
     assert ours == without_clock(plain.folder)
+
+
+def test_what_a_choice_reads_otherwise_is_read_for_it(tiny, tmp_path, monkeypatch):
+    """Pictures with a margin for crops, and once for all of these; else what is there is shared."""
+    read = []
+
+    def noted(settings):
+        read.append((settings.augment, settings.lr))
+        return load_inputs(settings)
+
+    monkeypatch.setattr(fold_job, "load_inputs", noted)
+    settings = settings_of(
+        tiny, tmp_path, inner=2, choose=("augment=flip,none,crop", "lr=1e-3,2e-3"), epochs=1
+    )
+    clips = load_inputs(settings)
+    job = load_job(settings, clips, torch.device("cpu"))
+    assert read == [("crop", 1e-3)]
+    sizes = [
+        one.runner.source.frames.shape[-2:]
+        for one in job.candidates
+        if "crop" in one.values.values()
+    ]
+    assert sizes == [stored_size(97, "crop")] * 2
+    first, second = job.candidates[:2]
+    assert first.runner.source is second.runner.source is job.runner.source
+    assert (first.runner.settings.lr, second.runner.settings.lr) == (1e-3, 2e-3)
+    assert job.runner.settings.lr is None
+
+
+def test_a_choice_needs_the_same_clips(tiny, tmp_path, monkeypatch):
+    def fewer(settings):
+        return dataclasses.replace(load_inputs(settings), left_out=("smic_01 s01_ne_00",))
+
+    monkeypatch.setattr(fold_job, "load_inputs", fewer)
+    settings = settings_of(tiny, tmp_path, inner=2, choose=("augment=crop",), epochs=1)
+    with pytest.raises(UserError, match="--choose augment=crop: smic_01 s01_ne_00 can be read"):
+        load_job(settings, load_inputs(settings), torch.device("cpu"))
 
 
 def test_a_run_goes_on_where_it_was_interrupted(nested_run):

@@ -11,10 +11,11 @@ from common.cli import flag
 from common.errors import UserError
 from loso.settings import Settings
 
-# Settings that change how a fold learns and nothing of what is read from disk before.
+# Settings that change how a fold learns, or how a clip's motion and pictures are prepared for it;
+# of the others a change would be one of clips, streams or folds, or of no record at all.
 CHOOSABLE = (
     "network", "motion_net", "fusion", "trunk", "weights", "freeze", "softmax_twice", "adapt",
-    "augment", "epochs", "batch_size", "lr", "seed", "precision",
+    "flow", "augment", "epochs", "batch_size", "lr", "seed", "precision",
 )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def _choice(words: str) -> tuple[str, list[Any]]:
     if name not in CHOOSABLE:
         raise UserError(
             f"--choose {words}: no setting to choose; there are {', '.join(CHOOSABLE)} (others "
-            "change what is read, or which folds there are)"
+            "change which clips, streams or folds there are, or no record)"
         )
     texts = dict.fromkeys(text.strip() for text in values.split(","))
     return name, list(dict.fromkeys(_value(name, text) for text in texts))
