@@ -72,10 +72,10 @@ def test_counts_drawn_are_labels_drawn():
 
 
 def composite(epochs):
-    """442 clips of 68 subjects, about as many of each class as the composite has."""
+    """442 clips of 68 subjects, a few with many, about as many of each class as the composite."""
     rng = np.random.default_rng(1)
     labels = np.repeat([0, 1, 2], [250, 109, 83])
-    subjects = np.concatenate([np.arange(68), rng.choice(68, 442 - 68, p=rng.dirichlet([2] * 68))])
+    subjects = np.concatenate([np.arange(68), rng.choice(68, 442 - 68, p=rng.dirichlet([1] * 68))])
     subjects = rng.permutation(subjects)
     total = np.bincount(labels)
     counts = [np.bincount(labels[subjects == s], minlength=3) for s in range(68)]
@@ -84,7 +84,7 @@ def composite(epochs):
 
 @pytest.mark.parametrize(("epochs", "about"), [(1, 0.333), (10, 0.585), (100, 0.744)])
 def test_on_the_composite_it_rises_with_the_draws(epochs, about):
-    assert chance_uf1(composite(epochs), best=True) == pytest.approx(about, abs=0.05)
+    assert chance_uf1(composite(epochs), best=True) == pytest.approx(about, abs=0.03)
 
 
 def test_it_is_computed_once_for_the_same_labels():
