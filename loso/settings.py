@@ -78,6 +78,10 @@ class Settings:
     """Views of the frames beside the apex: their own (--four-frames), or the apex's again."""
     flow: OfExperiment[Flow] = "dis"
     """Optical flow: dis (10 ms a clip) or tvl1 (about a second)."""
+    map_frame: OfExperiment[str] = "auto"
+    """Where the face lies in ready maps (motion_path): auto (found from all of them, without
+    labels), own (as this project crops), or LEFT_EYE_X,RIGHT_EYE_X,EYES_Y,MOUTH_Y as shares of
+    the side."""
     strict: OfRun[Switch] = False
     """A clip or a frame that cannot be read is an error; if not given, it is named and left out."""
 
