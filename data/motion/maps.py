@@ -32,14 +32,17 @@ LARGE_CORPUS = 60  # clips of a corpus that tell a frame of its own from the set
 SAME = 0.06  # a corpus whose face lies no further from the set's shares the set's frame
 
 
-def read_map(path: Path, size: int = MOTION_SIZE, frame: MapFrame = OWN_FRAME) -> np.ndarray:
+def read_map(
+    path: Path, size: int = MOTION_SIZE, frame: MapFrame = OWN_FRAME, is_own: bool = False
+) -> np.ndarray:
     """A ready map: an image whose channels are u, v, strain, or .npy of shape (3, H, W).
 
     frame: where the face lies in it. -> (3, size, size) float32 in this project's frame, u and v
-    without the plane that is the head's motion; each channel in whatever scale it came.
-    UserError for other shapes and for maps without motion.
+    without the plane that is the head's motion; each channel in whatever scale it came. is_own:
+    this project wrote it, so that a .npy has no such plane any more. UserError for other shapes
+    and for maps without motion.
     """
-    return _finish(open_map(path), size, frame, path)
+    return _finish(open_map(path), path, size, frame, is_own)
 
 
 def open_map(path: Path) -> np.ndarray:
@@ -64,10 +67,12 @@ def open_map(path: Path) -> np.ndarray:
     return ready
 
 
-def _finish(ready: np.ndarray, size: int, frame: MapFrame, path: Path) -> np.ndarray:
+def _finish(ready: np.ndarray, path: Path, size: int, frame: MapFrame, is_own: bool) -> np.ndarray:
     """What a file holds (3, H, W) as a map in this project's frame; see read_map."""
     if frame == OWN_FRAME:
         ready = np.stack([resize(channel, size) for channel in ready])
+        if is_own and path.suffix.lower() == ".npy":
+            return ready
     else:
         ready = into_frame(ready, frame, size)
         if np.ptp(ready[:2], axis=(1, 2)).max() == 0:
@@ -104,10 +109,14 @@ def ready_maps(
 ) -> ReadyMaps:
     """The maps that an index names as motion_path, and as motion_offset_path, below `root`.
 
-    frame: where the face lies in them; None: found from all of them (see find_frames). Of what
-    the column motion_frame calls own nothing is to be found.
+    frame: where the face lies in them; None: found from all of them (see find_frames), but for
+    those that the column motion_frame calls own. UserError for another word there.
     """
     rows = index.to_dict("records")
+    said = [clip.get("motion_frame", "") for clip in rows]
+    if wrong := set(said) - {"own", ""}:
+        raise UserError(f"the index's motion_frame '{min(wrong)}': own, or nothing")
+    own = [word == "own" and frame in (None, OWN_FRAME) for word in said]
     raw: dict[int, np.ndarray] = {}
     faults = {}
     for i, clip in enumerate(rows):
@@ -115,19 +124,19 @@ def ready_maps(
             raw[i] = open_map(root / clip["motion_path"])
         except UserError as error:
             faults[i] = str(error)
-    if frame is not None:
-        frames = dict.fromkeys(index["data"], frame)
-    elif "motion_frame" in index and (index["motion_frame"] == "own").all():
-        frames = dict.fromkeys(index["data"], OWN_FRAME)
+    data = index["data"].tolist()
+    if frame is None:
+        frames = find_frames({i: one for i, one in raw.items() if not own[i]}, data)
     else:
-        frames = find_frames(raw, index["data"].tolist())
+        frames = dict.fromkeys(data, frame)
+    of_clip = [OWN_FRAME if own[i] else frames[data[i]] for i in range(len(rows))]
     maps = np.full((len(index), 3, size, size), np.nan, np.float32)
     for i, one in raw.items():
         try:
-            maps[i] = _finish(one, size, frames[rows[i]["data"]], root / rows[i]["motion_path"])
+            maps[i] = _finish(one, root / rows[i]["motion_path"], size, of_clip[i], own[i])
         except UserError as error:
             faults[i] = str(error)
-    return ReadyMaps(maps, faults, _offset_maps(rows, root, size, frames), frames)
+    return ReadyMaps(maps, faults, _offset_maps(rows, root, size, of_clip, own), frames)
 
 
 def find_frames(raw: Mapping[int, np.ndarray], data: Sequence[str]) -> dict[str, MapFrame]:
@@ -166,7 +175,7 @@ def find_frames(raw: Mapping[int, np.ndarray], data: Sequence[str]) -> dict[str,
 
 
 def _offset_maps(
-    rows: list[dict], root: Path, size: int, frames: Mapping[str, MapFrame]
+    rows: list[dict], root: Path, size: int, frames: list[MapFrame], own: list[bool]
 ) -> np.ndarray | None:
     """Maps from apex to offset (N, 3, size, size); a clip that has none is named in a warning."""
     if not any(clip.get("motion_offset_path") for clip in rows):
@@ -179,7 +188,7 @@ def _offset_maps(
             without.append(name)
             continue
         try:
-            maps[i] = read_map(root / clip["motion_offset_path"], size, frames[clip["data"]])
+            maps[i] = read_map(root / clip["motion_offset_path"], size, frames[i], own[i])
         except UserError as error:
             warn(f"{name}: no map from apex to offset: {error}")
             without.append(name)
