@@ -23,12 +23,13 @@ FILE = Path(__file__).with_name("frame_basis.npz")
 MOUTH_Y = 0.71  # of the mean face (data/face_shape.npz), as a share of the frame's height
 FEWEST = 16  # clips; of fewer no four groups can be compared
 MOST = 400  # clips that are looked at: more change nothing
-SURE = 0.03  # standard error of eyes and mouth, in shares of the side, up to which they are found
-OWN = 0.04  # a frame no further from this project's is this project's
+SURE = 0.025  # standard error of eyes and mouth, in shares of the side, up to which they are found
+OWN = 0.02  # a frame no further from this project's is this project's
+STRONGEST = 48  # axes of the maps' motion that are compared
 CLIP = 4.0  # root mean squares, beyond which a pixel is cut off
 # What is likely before any map is seen: standard deviations of the logarithm of the size, of the
 # height over the width, and of the shift to the right and down; and what that counts for.
-LIKELY, WEIGHT = (0.35, 0.12, 0.04, 0.10), 0.003
+LIKELY, WEIGHT = (0.35, 0.12, 0.04, 0.10), 0.008
 NARROW, WIDE = 0.65, 1.5  # of this project's frame: the sizes of a crop that are tried first
 
 
@@ -164,6 +165,7 @@ def _basis() -> np.ndarray:
 # right and down this project's middle lies of the crop's, in shares of its side.
 def _best(fields: np.ndarray) -> np.ndarray:
     """The place in which the basis explains most of the fields (N, 2, S, S)."""
+    fields = _strongest(fields)
     from scipy.optimize import minimize  # here: 0.2 s that only ready maps need wait for
 
     def cost(place: np.ndarray) -> float:
@@ -190,19 +192,30 @@ def _best(fields: np.ndarray) -> np.ndarray:
     return min(ends, key=lambda end: end.fun).x
 
 
+def _strongest(fields: np.ndarray) -> np.ndarray:
+    """Few fields (K, 2, S, S) that stand for many: their principal axes, each of its size.
+
+    What a basis explains of their sum is what it explains of the many's mean, less the weakest.
+    """
+    _, sizes, axes = np.linalg.svd(fields.reshape(len(fields), -1), full_matrices=False)
+    kept = (sizes[:, None] * axes)[:STRONGEST] / np.sqrt(len(fields))
+    return kept.reshape(-1, *fields.shape[1:]).astype(np.float32)
+
+
 def _unlikely(place: np.ndarray) -> float:
     size, tall = place[:2].mean(), place[1] - place[0]
     return float(np.sum((np.array([size, tall, *place[2:]]) / LIKELY) ** 2) / 2)
 
 
 def _explained(fields: np.ndarray, place: np.ndarray) -> float:
-    """The mean share of the fields' energy that the basis explains when it lies in a place."""
+    """The energy of fields (K, 2, S, S) that the basis explains when it lies in a place."""
     across, down = (
         _sampling(*axis, fields.shape[-1]) for axis in zip(*_scale_and_corner(place), strict=True)
     )
-    laid = np.einsum("ij,kcjl,ml->kcim", down, _basis(), across, optimize=True)
-    axes, _ = np.linalg.qr(laid.reshape(len(laid), -1).T)
-    return float(((fields.reshape(len(fields), -1) @ axes) ** 2).sum(1).mean())
+    laid = (down @ _basis() @ across.T).reshape(len(_basis()), -1)
+    along = fields.reshape(len(fields), -1) @ laid.T
+    gram = laid @ laid.T + 1e-6 * np.eye(len(laid), dtype=np.float32)  # it may lie outside
+    return float((along * np.linalg.solve(gram, along.T).T).sum())
 
 
 def _sampling(scale: float, corner: float, size: int) -> np.ndarray:

@@ -5,6 +5,7 @@ The layout is that of STSTNet, HTNet and CausalNet: a picture a clip, `<subject>
 leave-one-subject-out, and a table of labels.
 """
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -121,9 +122,12 @@ def _find_table(folder: Path) -> Path:
 def _read_table(table: Path) -> list[dict]:
     """The table's rows: data, subject, sub and filename_o as they stand, label."""
     try:
-        header, *lines = split_rows(table.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+        lines = split_rows(table.read_text("utf-8-sig"))
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{table}: not a CSV table ({error})") from error
+    if not lines:
+        raise UserError(f"{table}: no clip in it")
+    header, *lines = lines
     names = [name.strip().lower() for name in header]
     lacking = [column for column in COLUMNS if column not in names]
     if lacking:
