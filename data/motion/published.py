@@ -63,15 +63,15 @@ def read_published(folder: Path) -> pd.DataFrame:
     for stem in stems:
         by_key.setdefault(name_key(stem), []).append(stem)
     found: list[tuple[dict, str]] = []  # a row of the table, and its map
-    missing = []
+    missing: list[str] = []
     for row in _read_table(table):
         name = f"{row['sub']}_{row['filename_o']}"
         near = by_key.get(name_key(name), [])
-        stem = name if name in stems else near[0] if len(near) == 1 else None
-        if stem is None:
+        match = name if name in stems else near[0] if len(near) == 1 else None
+        if match is None:
             missing.append(name)
         else:
-            found.append((row, stem))
+            found.append((row, match))
     taken = {stem for _, stem in found}
     if not found:
         raise UserError(

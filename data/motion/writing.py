@@ -227,12 +227,11 @@ def _write_indexes(out: Path, index: pd.DataFrame, has_offset: list[bool]) -> No
         offsets = [
             path if has else "" for path, has in zip(paths["motion_offset_path"], has_offset)
         ]
-        # The frames lie below another folder: an index of maps names none.
-        blank = dict.fromkeys([c for c in index if c.endswith("_frame_path")], "")
         table = index.assign(
-            **blank, motion_path=paths["motion_path"], motion_offset_path=offsets,
-            motion_frame="own",
-        )  # fmt: skip
+            motion_path=paths["motion_path"], motion_offset_path=offsets, motion_frame="own"
+        )
+        # The frames lie below another folder: an index of maps names none.
+        table[[f"{frame}_frame_path" for frame in ("onset", "apex", "offset")]] = ""
         _write_if_other(out / file, table.to_csv(index=False).encode())
 
 
