@@ -4,6 +4,7 @@ python prepare_data.py demo --out demo
 python prepare_data.py casme2 --root datasets --annotation CASME2-coding-20140508.xlsx
 python prepare_data.py smic --root datasets/SMIC_all_cropped
 python prepare_data.py composite
+python prepare_data.py maps --index data/composite_apex.csv --root datasets --out maps
 """
 
 import time
@@ -16,12 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from common.cli import run_script
+from common.errors import UserError
 from common.parallel import cores
 from data.corpora.annotation import Annotation, read_annotation
 from data.corpora.description import CLASSES, CORPORA, MEGC2019
 from data.corpora.smic import read_smic, write_smic
 from data.disk.frames import ClipFolders
 from data.index import build_index, four_frames_path, index_path, join_indexes, write_index
+from data.index_file import read_index
+from data.landmarks import FinderName
+from data.motion.flow import MOTION_SIZE, Flow
 
 
 def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
@@ -149,6 +154,49 @@ def motion(
     print(f"wrote {path}: {samples} pairs ({rate:.0f} a second) of the domains {names}")
 
 
+def maps(
+    index: Path,
+    root: Path,
+    out: Path,
+    classes: Literal[3, 5] = 3,
+    size: int = MOTION_SIZE,
+    flow: Flow = "dis",
+    landmarks: FinderName | None = None,
+    workers: int = cores(),
+    strict: bool = False,
+) -> int:
+    """Make motion maps: u, v, strain of onset to apex and apex to offset, for any network.
+
+    Args:
+        index: an index that this script or smic_processing.py wrote.
+        root: the folder that the index's paths start from.
+        out: folder of arrays (.npy), pictures as STSTNet, HTNet and CausalNet read them, and an
+            index of each.
+        classes: of the index.
+        size: side of the arrays in pixels; the pictures have 28.
+        flow: dis (10 ms a clip) or tvl1 (about a second).
+        landmarks: fan or dlib (default: fan if its weights are here, else dlib).
+        workers: processes; the files do not depend on their number.
+        strict: exit code 1 if a clip was left out.
+    """
+    from data.landmarks import choose_finder
+    from data.motion.writing import Making, motion_cache, say_written, write_maps
+
+    if size < 8:
+        raise UserError(f"--size {size}: at least 8")
+    clips = read_index(index, classes)
+    if "motion_path" in clips:
+        raise UserError(f"{index}: names ready maps (motion_path); maps are made from frames")
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; --root names the one that holds the datasets")
+    making = Making(root, choose_finder(landmarks), size, flow, motion_cache())
+    lost = write_maps(clips, making, out, workers)
+    if lost:
+        print(f"{len(lost)} of {len(clips)} clips have none:", *lost, sep="\n  ")
+    say_written(out, len(clips) - len(lost), len(clips))
+    return 1 if strict and lost else 0
+
+
 def _index(
     data: str,
     root: Path,
@@ -205,4 +253,4 @@ def _report(index: pd.DataFrame, path: Path, classes: int) -> None:
 
 if __name__ == "__main__":
     commands: dict[str, Callable] = {"demo": demo, "smic": smic, "casme2": casme2, "samm": samm}
-    run_script(commands | {"composite": composite, "motion": motion})
+    run_script(commands | {"composite": composite, "motion": motion, "maps": maps})

@@ -39,7 +39,8 @@ def main(out: Path, seed: int = 77) -> None:
         np.save(out / f"{number}.npy", pairs.maps[number])
         rows.append({
             "data": data, "subject": subject, "clip": f"c{number}",
-            "label": int(pairs.labels[number]), "motion_path": f"{number}.npy",
+            "label": int(pairs.labels[number]),
+            "motion_path": f"{number}.npy", "motion_frame": "own",
         })  # fmt: skip
     pd.DataFrame(rows).to_csv(out / "composite_apex.csv", index=False)
     print(f"{CLIPS} maps of {len(people)} subjects, index {out / 'composite_apex.csv'}")

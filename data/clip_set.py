@@ -17,8 +17,9 @@ from common.memory import free_memory
 from .faces import face_cache, load_face_finder
 from .index import clip_frames
 from .landmarks import choose_finder
+from .motion.alignment import MapFrame
 from .motion.flow import Flow
-from .motion.maps import motion_maps
+from .motion.maps import motion_maps, ready_maps
 from .pictures import frame_paths, read_frames
 from .view_pictures import check_views, load_views, view_rows, without_folders
 from .views import holds_views, read_backend, read_faceless
@@ -40,11 +41,15 @@ class ViewsFrom:
 
 @dataclass(frozen=True)
 class MotionFrom:
-    """How motion maps are made: their side in pixels, the flow, and the folder that keeps them."""
+    """How motion maps are made: their side in pixels, the flow, and the folder that keeps them.
+
+    frame: where the face lies in ready maps; None: found from them.
+    """
 
     size: int
     flow: Flow
     cache: Path
+    frame: MapFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +83,8 @@ class ClipSet:
     index: their rows. left_out: the names of the index's other clips. frames: uint8 (M, 3, H, W)
     RGB, each file once, and slots: int64 (N, 5), the rows of `frames` that hold a clip's apex and
     then its neighbours; -1 where there is none. four_frames: the companion's rows of these
-    neighbours. motion: float32 (N, 3, S, S) from onset to apex, and what made it. What no stream
-    reads is None.
+    neighbours. motion: float32 (N, 3, S, S) from onset to apex, and what made it; motion_offset:
+    from apex to offset, where an index names such maps. What no stream reads is None.
     """
 
     index: pd.DataFrame
@@ -90,6 +95,7 @@ class ClipSet:
     views: Views | None
     motion: Tensor | None
     motion_by: str | None
+    motion_offset: Tensor | None = None
 
     @property
     def labels(self) -> Tensor:
@@ -154,6 +160,7 @@ def load_clips(
         views=found,
         motion=kept.parts.get("motion"),
         motion_by=made_by,
+        motion_offset=kept.parts.get("motion_offset"),
     )
 
 
@@ -257,11 +264,15 @@ def _find_views(kept: _Kept, four_frames: pd.DataFrame | None, views: ViewsFrom)
 
 def _read_motion(kept: _Kept, root: Path, motion: MotionFrom) -> str:
     """Read or make the clips' motion maps; what made them."""
-    faces, made_by = None, "motion_path"
-    if "motion_path" not in kept.index:
+    if "motion_path" in kept.index:
+        ready = ready_maps(kept.index, root, motion.size, motion.frame)
+        maps, faults, made_by = ready.maps, ready.faults, ready.made_by
+        if ready.offset is not None:
+            kept.parts["motion_offset"] = torch.from_numpy(ready.offset)
+    else:
         faces = load_face_finder(choose_finder(), cache=face_cache())
         made_by = f"{motion.flow}, {faces.name}"
-    maps, faults = motion_maps(kept.index, root, motion.size, motion.cache, faces, motion.flow)
+        maps, faults = motion_maps(kept.index, root, faces, motion.size, motion.cache, motion.flow)
     kept.parts["motion"] = torch.from_numpy(maps)
     kept.leave_out(faults, "they have no motion map")
     return made_by

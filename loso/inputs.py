@@ -8,6 +8,7 @@ from common.errors import warn
 from data.augmentation import stored_size
 from data.clip_set import ClipSet, MotionFrom, ViewsFrom, load_clips
 from data.index import four_frames_path, read_index
+from data.motion.alignment import parse_frame
 
 from .folds import by_glasses
 from .settings import Settings
@@ -59,4 +60,5 @@ def _views_from(settings: Settings) -> ViewsFrom:
 
 
 def _motion_from(settings: Settings) -> MotionFrom:
-    return MotionFrom(settings.motion_size, settings.flow, settings.result / "motion_cache")
+    frame = parse_frame(settings.map_frame)
+    return MotionFrom(settings.motion_size, settings.flow, settings.result / "motion_cache", frame)

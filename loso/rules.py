@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from common.cli import flag
 from common.errors import UserError
+from data.motion.alignment import parse_frame
 from data.motion.flow import MOTION_SIZE
 from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, network_names
 
@@ -64,6 +65,7 @@ def _check_launch(settings: "Settings") -> None:
 
 
 def _check_data(settings: "Settings") -> None:
+    parse_frame(settings.map_frame)
     if settings.glasses_only and settings.without_glasses:
         raise UserError("--glasses-only and --without-glasses leave nobody")
     if settings.classes == 5 and settings.dataset != "casme2":

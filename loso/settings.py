@@ -85,6 +85,10 @@ class Settings:
     """Corpora to train on, by name, with --test-on: one fold in the place of --protocol's."""
     test_on: OfExperiment[tuple[str, ...]] = ()
     """Corpora whose clips that fold holds out."""
+    map_frame: OfExperiment[str] = "auto"
+    """Where the face lies in ready maps (motion_path): auto (found from all of them, without
+    labels), own (as this project crops), or LEFT_EYE_X,RIGHT_EYE_X,EYES_Y,MOUTH_Y as shares of
+    the side."""
     strict: OfRun[Switch] = False
     """A clip or a frame that cannot be read is an error; if not given, it is named and left out."""
 

@@ -435,10 +435,10 @@ def test_a_corpus_of_videos_goes_from_spotting_to_maps(tmp_path):
     assert index["offset_frame_path"][0] == f"s1/s1_ne_00.mkv#{FRAMES - 1}"
     pictures = load_clips(index, None, tmp_path / "HS", (48, 48))
     assert len(pictures.frames) == 2
-    maps, _ = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
+    maps, _ = motion_maps(index, tmp_path / "HS", finder(), 24, tmp_path / "cache")
     assert np.isfinite(maps).all()
     assert len(list((tmp_path / "cache").iterdir())) == 2
-    again, _ = motion_maps(index, tmp_path / "HS", 24, tmp_path / "cache", finder())
+    again, _ = motion_maps(index, tmp_path / "HS", finder(), 24, tmp_path / "cache")
     assert np.array_equal(again, maps)
 
 

@@ -22,7 +22,7 @@ from data.motion.flow import (
     similarity,
     strain,
 )
-from data.motion.maps import motion_maps, read_map
+from data.motion.maps import motion_maps, read_map, ready_maps
 
 FACE = np.ascontiguousarray(skimage.data.astronaut()[20:260, 100:340])
 
@@ -260,11 +260,12 @@ def test_maps_are_computed_once(clips, finder, tmp_path):
 def test_index_with_ready_maps_needs_no_frames(tmp_path, points):
     made = motion_map(FACE, moved(FACE, points[[48]], [(-3, -2)]), points, points)
     write_rgb(tmp_path / "m.png", own_range(made))
-    index = pd.DataFrame({"data_sub": ["a"], "clip": ["b"], "motion_path": ["m.png"]})
-    maps, _ = motion_maps(index, tmp_path)
-    assert np.array_equal(maps[0], read_map(tmp_path / "m.png"))
-    with pytest.raises(ValueError, match="face finder"):
-        motion_maps(index.drop(columns="motion_path"), tmp_path)
+    index = pd.DataFrame({
+        "data": ["smic"], "data_sub": ["a"], "clip": ["b"], "motion_path": ["m.png"],
+    })  # fmt: skip
+    ready = ready_maps(index, tmp_path)
+    assert np.array_equal(ready.maps[0], read_map(tmp_path / "m.png"))
+    assert (ready.offset, ready.faults, ready.made_by) == (None, {}, "motion_path")
 
 
 def test_cache_file_that_is_cut_off_is_made_anew(clips, finder, tmp_path):

@@ -32,7 +32,7 @@ def moving(tiny, tmp_path_factory):
     for number, label in enumerate(index["label"].astype(int)):
         paths.append(str(folder / f"{number}.npy"))  # absolute: wherever --root is
         np.save(paths[-1], drawn.maps[unused[label].pop()])
-    index["motion_path"] = paths
+    index["motion_path"], index["motion_frame"] = paths, "own"
     index.to_csv(folder / "smic_apex.csv", index=False)
     companion = (tiny / "index/smic_four_frames.csv").read_text()
     (folder / "smic_four_frames.csv").write_text(companion)
