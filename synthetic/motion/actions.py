@@ -1,8 +1,8 @@
 """What synthetic faces do: action units, which of them go together in each class, and how far.
 
-Units are FACS numbers; facial actions have the Anny head's (ARKit's) names. The patterns and
-their weights follow what coders of CASME II and SAMM report most: brow lowering and lid
-tightening lead the negative class, lip corners the positive one, brow raising surprise.
+Units are FACS numbers; facial actions have the Anny head's (ARKit's) names. The
+patterns follow what coders of CASME II and SAMM report most: brow lowering and lid tightening
+lead the negative class, lip corners the positive one, brow raising surprise.
 """
 
 from dataclasses import dataclass
@@ -35,14 +35,19 @@ SIDED = {
     "noseSneer",
 }  # fmt: skip
 
-# Units that show together, and how often: label -> (units, weight).
+# Units that show together, and how often: label -> (units, weight). Which units belong to which
+# class follows the objective classes of SAMM (Davison et al. 2018, table 3): class I positive,
+# II surprise, III to VI negative; 14 and 17, which these leave open, are negative too. Lids that
+# tighten alone (7) and a jaw or lips that part alone lead to the negative class more often than
+# to surprise, which shows in the brows.
 PATTERNS: dict[int, tuple[tuple[tuple[int, ...], float], ...]] = {
     0: (
-        ((4,), 8), ((4, 7), 6), ((7,), 3), ((4, 9), 3), ((9,), 2), ((4, 7, 9), 1), ((9, 10), 2),
-        ((4, 10), 2), ((10,), 1.5), ((14,), 4), ((15,), 3), ((17,), 3), ((15, 17), 2),
+        ((4,), 8), ((4, 7), 6), ((7,), 6), ((4, 9), 3), ((9,), 2), ((4, 7, 9), 1), ((9, 10), 2),
+        ((4, 10), 2), ((10,), 2), ((14,), 5), ((15,), 3), ((17,), 3), ((15, 17), 2),
         ((4, 15), 1.5), ((4, 17), 1), ((20,), 1.5), ((24,), 1.5), ((14, 24), 1), ((14, 17), 1),
-        ((1, 4), 1.5), ((4, 14), 1.5), ((7, 10), 1), ((4, 5), 0.7), ((4, 24), 0.8), ((7, 14), 0.8),
-        ((10, 17), 0.7), ((4, 20), 0.6), ((12, 15), 0.5), ((12, 17), 0.4),
+        ((1, 4), 1.5), ((1, 2, 4), 1), ((4, 14), 1.5), ((7, 10), 1), ((4, 5), 0.7),
+        ((4, 24), 0.8), ((7, 14), 0.8), ((10, 17), 0.7), ((4, 20), 0.6), ((12, 15), 0.5),
+        ((12, 17), 0.4), ((25,), 0.7), ((26,), 0.7), ((20, 25), 0.7), ((7, 26), 0.5),
     ),
     1: (
         ((12,), 8), ((6, 12), 8), ((12, 14), 1.5), ((12, 25), 2), ((6, 12, 25), 1.5),
@@ -50,11 +55,12 @@ PATTERNS: dict[int, tuple[tuple[tuple[int, ...], float], ...]] = {
         ((6, 12, 14), 0.5), ((12, 24), 0.4),
     ),
     2: (
-        ((1, 2), 10), ((2,), 3), ((1,), 1.5), ((1, 2, 5), 4), ((5,), 2), ((1, 2, 26), 2),
-        ((1, 2, 25), 2), ((1, 2, 5, 26), 1), ((2, 5), 1), ((5, 26), 0.7), ((25, 26), 0.4),
+        ((1, 2), 12), ((2,), 3), ((1,), 1.5), ((1, 2, 5), 4), ((5,), 0.7), ((1, 2, 26), 1),
+        ((1, 2, 25), 1.5), ((1, 2, 5, 26), 0.5), ((2, 5), 1),
     ),
 }  # fmt: skip
 
+LID_DRIFT = 0.12  # sd, in whole blinks
 GAZE = {  # direction -> facial actions
     "left": ("eyeLookOutLeft", "eyeLookInRight"),
     "right": ("eyeLookInLeft", "eyeLookOutRight"),
@@ -72,9 +78,11 @@ class Acting:
     unit_spread: tuple[float, float] = (0.5, 1.0)  # of a unit beside the strongest
     at_apex: tuple[float, float] = (0.6, 1.0)  # share of the peak that the apex frame shows
     blink: float = 0.12  # chance that the lids move between onset and apex
+    lid_drift: float = 0.6  # chance that the lids open or close a little
+    lid_follow: tuple[float, float] = (-0.2, 0.8)  # share of the brows' way that the lids go too
     gaze: float = 0.25
-    stray: float = 0.35  # chance of a small unit that has nothing to do with the class
-    stray_strength: tuple[float, float] = (0.03, 0.12)
+    stray: float = 0.6  # chance of a small unit that has nothing to do with the class
+    stray_strength: tuple[float, float] = (0.03, 0.20)
     flatten: float = 0.3  # 0: patterns by weight; 1: each as often
 
 
@@ -112,6 +120,12 @@ def draw_actions(
         lids = rng.uniform(0.1, 0.8) * rng.choice([1, 1, -0.3])
         for name in names_of("eyeBlink"):
             change[columns[name]] += lids * rng.uniform(0.9, 1)
+    one, two, four = (units[UNIT_NUMBERS.index(unit)] for unit in (1, 2, 4))
+    lids = (four - max(one, two)) * rng.uniform(*acting.lid_follow)
+    if rng.random() < acting.lid_drift:
+        lids += rng.normal(0, LID_DRIFT)
+    for name in names_of("eyeBlink"):
+        change[columns[name]] += lids * rng.uniform(0.8, 1)
     if rng.random() < acting.gaze:
         for name in GAZE[rng.choice(list(GAZE))]:
             change[columns[name]] += rng.uniform(0.03, 0.3)

@@ -30,6 +30,9 @@ class Domain:
     shrink: tuple[float, float] = (0.0, 0.05)  # share of the peak that a strong prior takes off
     lid_noise: float = 0.5  # chance of a wrong flow at the eyes, as blinks and glasses make
     hidden: float = 0.15  # chance that a band or side shows no motion (glasses, hair, hands)
+    bare: float = 0.7  # chance that flow dies away towards the hair: a forehead has few marks
+    bare_from: tuple[float, float] = (0.02, 0.20)  # where half of it is lost, down the frame
+    bare_over: tuple[float, float] = (0.02, 0.06)  # over how much of the frame
 
 
 PLAIN = Domain("plain")
@@ -37,12 +40,12 @@ TRAINING = (
     PLAIN,
     replace(
         PLAIN, name="close", blur=(0.004, 0.015), smear=(0.0, 0.02), noise=(0.0002, 0.0010),
-        crop_shift=0.01, acting=Acting(strength=(0.25, 0.7), blink=0.2, stray=0.2),
+        crop_shift=0.01, acting=Acting(strength=(0.25, 0.7), blink=0.2),
     ),
     replace(
         PLAIN, name="rough", blur=(0.02, 0.05), smear=(0.03, 0.10), noise=(0.0008, 0.0030),
         noise_grain=(0.04, 0.2), crop_shift=0.04, crop_scale=0.08, sway=(0.012, 0.016, 0.008),
-        acting=Acting(stray=0.5, flatten=0.6),
+        acting=Acting(flatten=0.6),
     ),
     replace(
         PLAIN, name="loose", crop_shift=0.05, crop_scale=0.10, turn=(0.12, 0.18, 0.05), hidden=0.3,

@@ -19,6 +19,8 @@ def as_estimated(
     for one in flow:
         if rng.random() < domain.hidden:
             one *= _cover(side, rng)
+        if rng.random() < domain.bare:
+            one *= _bare_forehead(side, domain, rng)
     # Where skin is bare, the flow comes from where something is to be seen: a weighted mean.
     weight = np.exp(_grain(1, side, 0.08, rng)[0] * 1.5)
     weight = np.clip(weight * (0.15 + _features(side)), 0.02, 3) * (0.05 + seen)
@@ -90,6 +92,12 @@ def _cover(side: int, rng: np.random.Generator) -> np.ndarray:
     else:  # one edge of the face
         far = (x if rng.random() < 0.5 else 1 - x) / rng.uniform(0.15, 0.4)
     return np.clip(far - 0.5, rng.uniform(0, 0.5), 1)
+
+
+def _bare_forehead(side: int, domain: Domain, rng: np.random.Generator) -> np.ndarray:
+    """(R, 1) in [0, 1]: the share of the flow that is found, from the hair down to the brows."""
+    down = (np.arange(side, dtype=np.float32) + 0.5) / side - rng.uniform(*domain.bare_from)
+    return 1 / (1 + np.exp(-down / rng.uniform(*domain.bare_over)))[:, None]
 
 
 def _lid_fault(side: int, rng: np.random.Generator) -> np.ndarray:

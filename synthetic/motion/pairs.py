@@ -27,7 +27,7 @@ from .domains import TRAINING, Domain
 from .faults import as_estimated
 
 BLOCK = 24  # pairs of one person
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
