@@ -107,13 +107,7 @@ class ChannelNorm(nn.LayerNorm):
 class HierarchicalTransformer(nn.Module):
     """HTNet but for its last layer: maps (B, 3, S, S) -> (B, 4 D)."""
 
-    def __init__(
-        self,
-        size: int,
-        width: int = WIDTH,
-        heads: int = HEADS,
-        depths: tuple[int, ...] = DEPTHS,
-    ) -> None:
+    def __init__(self, size: int, width: int, heads: int, depths: tuple[int, ...]) -> None:
         """`size`: side of the maps; `width`: D. ValueError for a size that blocks do not tile."""
         super().__init__()
         blocks = 2 ** (LEVELS - 1)
@@ -143,5 +137,5 @@ class HierarchicalTransformer(nn.Module):
 
 def build(plan: Plan) -> ClassNet:
     """HTNet; ValueError for a size of the maps that is no multiple of 28."""
-    body = HierarchicalTransformer(plan.motion_size)
+    body = HierarchicalTransformer(plan.motion_size, WIDTH, HEADS, DEPTHS)
     return ClassNet(body, nn.Linear(4 * WIDTH, plan.classes), plan.motion_size, stretch)
