@@ -3,22 +3,23 @@
 Wang, Zhang, Luo, Sankaranarayana, "HTNet for micro-expression recognition", Neurocomputing 602,
 2024 (arXiv 2307.14637). Its hierarchy is NesT's (Zhang et al., "Nested hierarchical transformer",
 AAAI 2022): blocks attend within themselves, a convolution joins neighbours, four become one.
-Width, heads and depths are those of the authors' experiments (wangzhifengharrison/HTNet on GitHub):
-139,582,982 parameters at 28 px, where each block is one token, which attends to itself alone.
+Heads, depths and patches are those of the authors' experiments (wangzhifengharrison/HTNet on
+GitHub). Their width of 256 makes 139,582,982 parameters, which need a GPU and hundreds of epochs;
+at a width of 48 a CPU trains them. At 28 px each block is one token, which attends to itself alone.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .motion import ClassNet, stretch
+from .motion import ClassNet
 from .registry import Plan
 
 # Centres (x, y) of the areas as shares of the map: eyes above, lip corners below, the left ones
 # first. Eyes are where data.motion.flow puts them; lip corners where a mean face then has them.
 AREAS = (((0.30, 0.33), (0.70, 0.33)), ((0.35, 0.71), (0.65, 0.71)))
 LEVELS = 3
-WIDTH, HEADS, DEPTHS, PATCH = 256, 3, (2, 2, 10), 7
+WIDTH, HEADS, DEPTHS, PATCH = 48, 3, (2, 2, 10), 7
 
 
 def four_areas(maps: Tensor) -> Tensor:
@@ -138,4 +139,4 @@ class HierarchicalTransformer(nn.Module):
 def build(plan: Plan) -> ClassNet:
     """HTNet; ValueError for a size of the maps that is no multiple of 28."""
     body = HierarchicalTransformer(plan.motion_size, WIDTH, HEADS, DEPTHS)
-    return ClassNet(body, nn.Linear(4 * WIDTH, plan.classes), plan.motion_size, stretch)
+    return ClassNet(body, nn.Linear(4 * WIDTH, plan.classes), plan.motion_size)
