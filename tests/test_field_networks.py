@@ -425,8 +425,10 @@ def ready(easy, tmp_path_factory):
     rows = []
     for number, (one, label) in enumerate(zip(easy[0][:45], easy[1][:45])):
         np.save(root / f"{number}.npy", one)
-        rows.append(("smic", f"{number // 15 + 1:02d}", f"c{number}", label, f"{number}.npy"))
-    columns = ["data", "subject", "clip", "label", "motion_path"]
+        rows.append(
+            ("smic", f"{number // 15 + 1:02d}", f"c{number}", label, f"{number}.npy", "own")
+        )
+    columns = ["data", "subject", "clip", "label", "motion_path", "motion_frame"]
     pd.DataFrame(rows, columns=columns).to_csv(root / "ready_apex.csv", index=False)
     return root
 
