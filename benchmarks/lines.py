@@ -163,10 +163,10 @@ def training(name: str, settings: Settings, clips: int | None, target: float | N
 
     def ours() -> None:
         recipe = PictureRecipe(network, runner.source, work.fold, settings)
-        train_fold(recipe, work.fold.data_sub, settings.epochs, lambda _: None)
+        train_fold(recipe, work.fold.data_sub, settings.passes, lambda _: None)
 
     def plainly() -> None:
-        plain.epoch(theirs, train, test, settings.batch_size, settings.learning_rate)
+        plain.epoch(theirs, train, test, settings.learning.batch_size, settings.learning.lr)
 
     half = settings.precision == "bf16"
     return Line(name, len(work.pairs), ours, plainly, target, half, once=once)
@@ -183,14 +183,14 @@ def data_path(name: str, settings: Settings, clips: int, target: float) -> Line:
     train = work.faces(False)
 
     def ours() -> None:
-        for part in pairs.split(settings.batch_size):
+        for part in pairs.split(settings.learning.batch_size):
             clips = torch.from_numpy(work.fold.train)[part[:, 0]]
             images.train(
                 clips, part[:, 1], sample_augmentation(len(part), settings.augment, generator)
             )
 
     def plainly() -> None:
-        for _ in plain.batches(train, settings.batch_size):
+        for _ in plain.batches(train, settings.learning.batch_size):
             pass
 
     channels = 3 + 13 * settings.reads_views  # uint8 in, float32 out

@@ -196,7 +196,7 @@ def _features(images: Images, stream: int, rows: Tensor, read: nn.Module) -> tup
     kept = []
     for flip in (False, True) if images.settings.augment == "flip" else (False,):
         parts = []
-        for part in one_of.split(images.settings.batch_size):
+        for part in one_of.split(images.settings.learning.batch_size):
             sample = plain.repeat(len(part))
             sample.flip.fill_(flip)
             parts.append(read(images.train(clips[part], slots[part], sample)[stream]))

@@ -27,7 +27,8 @@ def build_network(settings: Settings, state: StateDict | None = None) -> Network
     try:
         network = make_network(settings.built, settings.plan)
     except ValueError as error:
-        raise UserError(f"--image-size: {error}") from error
+        option = "--motion-size" if settings.streams == "motion" else "--image-size"
+        raise UserError(f"{option}: {error}") from error
     if network.motion is not None:
         network.motion.load_state_dict(
             {n: t for n, t in read_synthetic("lean").items() if n.startswith("body.")}

@@ -8,7 +8,7 @@ from common.cli import flag
 from common.errors import UserError
 from data.motion.alignment import parse_frame
 from data.motion.flow import MOTION_SIZE
-from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, network_names
+from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, motion_entry, network_names
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def check_settings(settings: "Settings") -> None:
     """UserError for settings that contradict each other, or name what there is not."""
     for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold", "seeds"):
-        if getattr(settings, name) < 1:
-            raise UserError(f"{flag(name)} {getattr(settings, name)}: at least 1")
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise UserError(f"{flag(name)} {value}: at least 1")
     _check_names(settings)
     _check_launch(settings)
     _check_data(settings)
@@ -128,6 +129,8 @@ def _check_motion_alone(settings: "Settings") -> None:
     start = settings.first_weights
     if settings.precision == "bf16":
         raise UserError("--precision bf16: networks of --streams motion compute in float32")
+    if not motion_entry(settings.motion_net).pretrained:
+        _check_from_nothing(settings)
     if start in ("imagenet", "package"):
         raise UserError(
             f"--streams motion has no trunk for --weights {settings.weights}: synthetic"
@@ -146,3 +149,17 @@ def _check_motion_alone(settings: "Settings") -> None:
         )
     if start == "synthetic" and settings.adapt == "none" and settings.classes != 3:
         raise UserError("--adapt none with --classes 5: the synthetic weights know three classes")
+
+
+def _check_from_nothing(settings: "Settings") -> None:
+    net = settings.motion_net
+    if settings.first_weights != "none":
+        raise UserError(
+            f"--weights {settings.weights}: {net} learns from nothing; leave it out, or take "
+            "--motion-net lean"
+        )
+    if settings.adapt != "all":
+        raise UserError(
+            f"--adapt {settings.adapt}: {net} has no pretrained weights to keep; leave it out, or "
+            "take --motion-net lean"
+        )

@@ -1,7 +1,7 @@
 """What an experiment is: every setting, in one place, named as on the command line."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
@@ -18,8 +18,10 @@ from models.registry import (
     TRUNKS,
     Freeze,
     Fusion,
+    Learning,
     Plan,
     Streams,
+    motion_entry,
     network_names,
 )
 
@@ -112,9 +114,9 @@ class Settings:
     """Side of the motion maps, in pixels."""
     weights: OfExperiment[str] = "auto"
     """First weights: imagenet (torchvision's, fetched once), package (EfficientNet-Lite0's,
-    offline), none, or a file (.safetensors or .pth). Of motion alone: synthetic (learned from
-    synthetic faces), none, or a file. auto: the trunk's imagenet or package, synthetic for motion
-    alone."""
+    offline), none, or a file (.safetensors or .pth). Of motion alone, linear and lean: synthetic
+    (learned from synthetic faces), none, or a file; the other networks: none. auto: the trunk's
+    imagenet or package, synthetic for motion alone where there are such weights."""
     freeze: OfExperiment[Freeze] = "none"
     """Part of the trunk that is not trained: nothing, its first layers, all of it."""
     softmax_twice: OfExperiment[Switch] = False
@@ -127,13 +129,14 @@ class Settings:
     augment: OfExperiment[Augment] = "full"
     """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
     CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
-    epochs: OfExperiment[int] = 30
-    """Epochs a fold; the last one's predictions are the result."""
-    batch_size: OfExperiment[int] = 32
-    """Images a step."""
+    epochs: OfExperiment[int | None] = None
+    """Epochs a fold; the last one's predictions are the result. 30 if not given; of motion alone
+    the network's own."""
+    batch_size: OfExperiment[int | None] = None
+    """Images a step; 32 if not given, of motion alone the network's own."""
     lr: OfExperiment[float | None] = None
-    """Adam's learning rate in the first epoch, times 0.9 each further one; 1e-4 if not given,
-    1e-3 (constant) for motion alone."""
+    """Adam's learning rate in the first epoch, times 0.9 each further one; 1e-4 if not given. Of
+    motion alone the network's own."""
     seed: OfExperiment[int] = 9
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     precision: OfExperiment[Literal["auto", "float32", "bf16"]] = "auto"
@@ -189,15 +192,15 @@ class Settings:
         if self.weights != "auto":
             return modern(self.weights)
         if self.streams == "motion":
-            return "synthetic"
+            return "synthetic" if motion_entry(self.motion_net).pretrained else "none"
         return TRUNKS[self.trunk].weights if NETWORKS[self.network].trunks_at else "none"
 
     @property
-    def learning_rate(self) -> float:
-        """--lr, or its default."""
-        if self.lr is not None:
-            return self.lr
-        return 1e-3 if self.streams == "motion" else 1e-4
+    def learning(self) -> Learning:
+        """--epochs, --batch-size and --lr, or the network's own, and the rest of its recipe."""
+        given = {part.name: getattr(self, part.name) for part in fields(Learning)}
+        own = NETWORKS[self.built].learning
+        return replace(own, **{name: value for name, value in given.items() if value is not None})
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -232,14 +235,19 @@ class Settings:
     @property
     def passes(self) -> int:
         """Epoch records a fold leaves: one where there is no training by gradient."""
-        by_gradient = self.streams != "motion" or (
-            self.adapt == "all" and (self.first_weights, self.motion_net) != ("none", "linear")
-        )
-        return self.epochs if by_gradient else 1
+        by_gradient = self.streams != "motion" or (self.adapt == "all" and not self.at_once)
+        return self.learning.epochs if by_gradient else 1
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the network, of motion alone, is fitted in one go, from nothing."""
+        fitted = self.streams == "motion" and motion_entry(self.motion_net).at_once
+        return fitted and self.first_weights == "none"
 
     def facts(self) -> dict:
         """Every setting by name, as JSON keeps it, with the automatic ones resolved."""
-        values = asdict(self) | {"weights": self.first_weights, "lr": self.learning_rate}
+        learning = {part.name: getattr(self.learning, part.name) for part in fields(Learning)}
+        values = asdict(self) | {"weights": self.first_weights} | learning
         return {name: _as_json(value) for name, value in values.items()}
 
     @property

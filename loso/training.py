@@ -89,7 +89,7 @@ class PictureRunner:
         torch.manual_seed(fold.seed(settings.seed))
         network = build_network(settings, self.state)
         recipe = PictureRecipe(network, self.source, fold, settings)
-        return train_fold(recipe, fold.data_sub, settings.epochs, on_epoch), network
+        return train_fold(recipe, fold.data_sub, settings.passes, on_epoch), network
 
 
 class PictureRecipe:
@@ -111,7 +111,7 @@ class PictureRecipe:
             self.device, memory_format=memory_layout(self.device)
         )
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimiser: Optimizer = Adam(trained, lr=settings.learning_rate, fused=True)
+        self.optimiser: Optimizer = Adam(trained, lr=settings.learning.lr, fused=True)
         self.schedule: LRScheduler = ExponentialLR(self.optimiser, LR_DECAY)
         self.half = half_precision(settings.precision, self.device)
 
@@ -132,7 +132,7 @@ class PictureRecipe:
         labels, slots = self.source.labels[train], self.source.slots[train]
         available = (slots[:, 1:] >= 0).sum(1).numpy()
         pairs = sample_epoch(labels.numpy(), available, self.rng)
-        for part in torch.from_numpy(pairs).split(self.settings.batch_size):
+        for part in torch.from_numpy(pairs).split(self.settings.learning.batch_size):
             sample = sample_augmentation(len(part), self.settings.augment, self.generator)
             yield train[part[:, 0]], part[:, 1], sample
 
@@ -149,7 +149,7 @@ def evaluate(
     network.eval()
     half = half_precision(settings.precision, source.device)
     total, scores = 0.0, []
-    for part in torch.from_numpy(clips).split(settings.batch_size):
+    for part in torch.from_numpy(clips).split(settings.learning.batch_size):
         with _autocast(source.device, half):
             output = _float32(source.run(network, source.test(part)))
         loss = network.loss(output, source.labels[part].to(source.device))

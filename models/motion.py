@@ -4,6 +4,8 @@ Maps come in any scale: pixels of one's own flow, or each channel stretched to i
 published maps are. So every network standardises its input, channel by channel.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,8 +23,7 @@ def standardise(maps: Tensor) -> Tensor:
     u and v keep their sign: the median is the motion of what does not move. A channel without
     any motion becomes 0. ValueError for anything but three channels.
     """
-    if maps.ndim != 4 or maps.shape[1] != 3:
-        raise ValueError(f"motion maps are (B, 3, S, S), got {tuple(maps.shape)}")
+    _check(maps)
     flat = maps.flatten(2).double()  # float32 would lose a small motion on a large offset
     flat = flat - flat.quantile(0.5, dim=2, keepdim=True)
     size = flat.square().mean(2, keepdim=True).sqrt()
@@ -30,37 +31,64 @@ def standardise(maps: Tensor) -> Tensor:
     return flat.clamp(-CLIP, CLIP).to(maps.dtype).view_as(maps)
 
 
-class MotionNet(Network[tuple[Tensor, Tensor]]):
-    """Standardised maps -> features -> classes and action units.
+def stretch(maps: Tensor, top: float = 255.0) -> Tensor:
+    """Maps (B, 3, S, S) in any scale -> each channel from 0 to `top`, as published maps are.
 
-    forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16). Maps of another
-    size than the network's own are resized to it.
+    A channel without any motion becomes 0. ValueError for anything but three channels.
+    """
+    _check(maps)
+    flat = maps.flatten(2).double()
+    low, high = flat.amin(2, keepdim=True), flat.amax(2, keepdim=True)
+    flat = (flat - low) / (high - low).clamp_min(1e-12)
+    return (top * flat).to(maps.dtype).view_as(maps)
+
+
+def _check(maps: Tensor) -> None:
+    if maps.ndim != 4 or maps.shape[1] != 3:
+        raise ValueError(f"motion maps are (B, 3, S, S), got {tuple(maps.shape)}")
+
+
+class ClassNet(Network[tuple[Tensor, ...]]):
+    """Motion maps -> features -> classes: what every network of motion alone is.
+
+    forward: (B, 3, S, S) -> class logits (B, classes), first of a tuple. Maps of another size
+    than the network's own are resized to it.
     """
 
     trunks = ()
     motion = None
 
-    def __init__(self, body: nn.Module, width: int, size: int, classes: int = 3) -> None:
-        """`body` makes `width` features of a map of side `size`."""
+    def __init__(
+        self,
+        body: nn.Module,
+        classes: nn.Module,
+        size: int,
+        prepare: Callable[[Tensor], Tensor] = standardise,
+    ) -> None:
+        """`body` makes features of a prepared map of side `size`, `classes` logits of those."""
         super().__init__()
         self.body = body
+        self.classes = classes
         self.size = size
-        self.classes = nn.Linear(width, classes)
-        self.units = nn.Linear(width, len(UNITS))
+        self.prepare = prepare
 
     def features(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Maps (B, 3, S, S) -> (B, width), what both heads read."""
+        """Maps (B, 3, S, S) -> (B, width), what the head reads."""
         (maps,) = inputs
+        return (self.body(self.prepared(maps)).flatten(1),)
+
+    def prepared(self, maps: Tensor) -> Tensor:
+        """Maps (B, 3, S, S) as the body reads them: of its size, and in its scale."""
         if maps.shape[-2:] != (self.size, self.size):
             maps = F.interpolate(maps, size=(self.size, self.size), mode="area")
-        return (self.body(standardise(maps)).flatten(1),)
+        return self.prepare(maps)
 
-    def head(self, *features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, width) -> class logits (B, classes) and unit logits (B, 16)."""
-        return self.classes(*features), self.units(*features)
+    def head(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Features (B, width) -> class logits (B, classes)."""
+        return (self.classes(*features),)
 
     def loss(
-        self, output: tuple[Tensor, Tensor], labels: Tensor, weight: Tensor | None = None
+        self, output: tuple[Tensor, ...], labels: Tensor, weight: Tensor | None = None
     ) -> Tensor:
         """Cross-entropy of the classes alone: real corpora are trained on those.
 
@@ -68,7 +96,7 @@ class MotionNet(Network[tuple[Tensor, Tensor]]):
         """
         return F.cross_entropy(output[0], labels, weight=weight)
 
-    def scores(self, output: tuple[Tensor, Tensor]) -> Tensor:
+    def scores(self, output: tuple[Tensor, ...]) -> Tensor:
         """Class probabilities (B, classes)."""
         return output[0].softmax(1)
 
@@ -76,7 +104,25 @@ class MotionNet(Network[tuple[Tensor, Tensor]]):
         """The maps' own pixels: no layer has a finer map."""
         return (None,)
 
-    def unit_scores(self, output: tuple[Tensor, Tensor]) -> Tensor:
+
+class MotionNet(ClassNet):
+    """A network that tells action units beside the classes.
+
+    forward: (B, 3, S, S) -> class logits (B, classes) and unit logits (B, 16).
+    """
+
+    classes: nn.Linear
+
+    def __init__(self, body: nn.Module, width: int, size: int, classes: int = 3) -> None:
+        """`body` makes `width` features of a standardised map of side `size`."""
+        super().__init__(body, nn.Linear(width, classes), size)
+        self.units = nn.Linear(width, len(UNITS))
+
+    def head(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Features (B, width) -> class logits (B, classes) and unit logits (B, 16)."""
+        return self.classes(*features), self.units(*features)
+
+    def unit_scores(self, output: tuple[Tensor, ...]) -> Tensor:
         """Probabilities of the action units (B, 16)."""
         return output[1].sigmoid()
 
@@ -102,8 +148,15 @@ class Lean(nn.Sequential):
         )
 
 
-def as_motion_net(network: nn.Module) -> MotionNet:
+def as_class_net(network: nn.Module) -> ClassNet:
     """A network of motion alone as what it is; TypeError for another one."""
+    if not isinstance(network, ClassNet):
+        raise TypeError(f"{type(network).__name__} is no ClassNet")
+    return network
+
+
+def as_motion_net(network: nn.Module) -> MotionNet:
+    """A network of motion that tells action units as what it is; TypeError for another one."""
     if not isinstance(network, MotionNet):
         raise TypeError(f"{type(network).__name__} is no MotionNet")
     return network

@@ -4,6 +4,7 @@ What builds them is imported when it is needed: a command line is read without t
 """
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -43,19 +44,63 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How a network learns where the command line does not say: the settings of the same names."""
+
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float = 1e-4
+
+
+@dataclass(frozen=True)
+class MotionLearning(Learning):
+    """How a network of motion alone learns by gradient.
+
+    halved: epochs after which the rate is halved, again and again; None for one rate. varied: maps
+    are (models.motion.vary). balanced: every class has the same weight in the loss. published: the
+    authors' rate, batch and epochs where others are taken here: larger steps that come as far on
+    synthetic maps in the time that a CPU has.
+    """
+
+    lr: float = 1e-3
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = 0.01
+    halved: int | None = None
+    varied: bool = True
+    balanced: bool = True
+    published: str = ""
+
+
+@dataclass(frozen=True)
 class NetworkEntry:
     """A network: models.network.Network says what one is.
 
     build: "module:function" that makes it of a Plan, with random weights. streams: values of
     --streams that it reads. trunks_at: names of its trunks' attributes, as regular expressions,
-    () for a network without one. setting: which one chooses it; motion_net for a network of motion
-    alone, a models.motion.MotionNet.
+    () for a network without one. setting: which one chooses it. learning: its own recipe.
     """
 
     build: str
     streams: tuple[str, ...] = ("2d",)
     trunks_at: tuple[str, ...] = ("conv",)
     setting: Literal["network", "motion_net"] = "network"
+    learning: Learning = Learning()
+
+
+@dataclass(frozen=True)
+class MotionEntry(NetworkEntry):
+    """A network of motion alone, a models.motion.ClassNet.
+
+    pretrained: there are synthetic weights of it; without, --weights none is all that it takes.
+    at_once: from nothing it is fitted in one go (loso.at_once), not by gradient.
+    """
+
+    streams: tuple[str, ...] = ("motion",)
+    trunks_at: tuple[str, ...] = ()
+    setting: Literal["network", "motion_net"] = "motion_net"
+    learning: Learning = MotionLearning()
+    pretrained: bool = False
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,12 +117,49 @@ class TrunkEntry:
     baseline: str | None = None
 
 
+# What the field's papers have in common: Adam, or what they name, on maps as they are.
+_plainly = partial(MotionLearning, optimiser="adam", weight_decay=0.0, varied=False, balanced=False)
 DEFAULT_NETWORK = "capsule"
 NETWORKS: dict[str, NetworkEntry] = {
     "capsule": NetworkEntry("models.dsnca:build", WITH_PICTURES, ("conv", r"streams\.\d+")),
     "baseline": NetworkEntry("models.baselines:build"),
-    "linear": NetworkEntry("models.motion:build_linear", ("motion",), (), "motion_net"),
-    "lean": NetworkEntry("models.motion:build_lean", ("motion",), (), "motion_net"),
+    "linear": MotionEntry("models.motion:build_linear", pretrained=True, at_once=True),
+    "lean": MotionEntry("models.motion:build_lean", pretrained=True),
+    "kernel_ridge": MotionEntry("models.kernel:build", at_once=True),
+    "svm": MotionEntry("models.kernel:build", at_once=True),
+    "off_apexnet": MotionEntry(
+        "models.field:build_off_apexnet",
+        learning=_plainly(epochs=10, lr=1e-4, published="--epochs 3000 --lr 1e-4"),
+    ),
+    "ststnet": MotionEntry(
+        "models.field:build_ststnet",
+        learning=_plainly(epochs=15, lr=5e-4, published="--epochs 500 --lr 5e-5 --batch-size 256"),
+    ),
+    "rcn_a": MotionEntry(
+        "models.field:build_rcn_a",
+        learning=_plainly(
+            epochs=10,
+            lr=5e-3,
+            optimiser="sgd",
+            halved=10,
+            published="--epochs 100 --lr 5e-4 --batch-size 64",
+        ),
+    ),
+    "sssnet": MotionEntry(
+        "models.field:build_sssnet",
+        learning=_plainly(
+            epochs=20,
+            lr=5e-4,
+            weight_decay=1e-3,
+            published="--epochs 200 --lr 1e-4 --batch-size 64",
+        ),
+    ),
+    "htnet": MotionEntry(
+        "models.htnet:build",
+        learning=_plainly(
+            epochs=5, lr=5e-4, batch_size=16, published="--epochs 800 --lr 5e-5 --batch-size 256"
+        ),
+    ),
 }
 TRUNKS: dict[str, TrunkEntry] = {
     "resnet18": TrunkEntry("models.trunks:resnet18", baseline="models.baselines:RESNET18"),
@@ -86,6 +168,14 @@ TRUNKS: dict[str, TrunkEntry] = {
         "models.trunks:lite0", "package", "models.baselines:EFFICIENTNET_LITE0"
     ),
 }
+
+
+def motion_entry(name: str) -> MotionEntry:
+    """The entry of a --motion-net; KeyError for another network."""
+    entry = NETWORKS[name]
+    if not isinstance(entry, MotionEntry):
+        raise KeyError(f"{name} is no network of motion alone")
+    return entry
 
 
 def network_names(setting: str = "network") -> list[str]:

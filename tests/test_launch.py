@@ -283,6 +283,7 @@ GIB = 2**30
         ({}, 64, 640 * GIB, 10),  # folds
         ({}, 1, 64 * GIB, 1),
         ({"streams": "motion"}, 8, 64 * GIB, 8),
+        ({"streams": "motion", "motion_net": "svm"}, 8, 64 * GIB, 1),
         ({"streams": "motion", "adapt": "none"}, 8, 64 * GIB, 1),
         ({"workers": 3}, 1, 0, 3),
         ({"workers": 30}, 1, 0, 10),

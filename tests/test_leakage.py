@@ -25,6 +25,8 @@ WAYS = {
     "motion, linear tuned": {"streams": "motion", "epochs": 2},
     "motion, lean from nothing": LEAN | {"weights": "none"},
     "motion, lean tuned": LEAN,
+    "motion, support vectors": {"streams": "motion", "motion_net": "svm"},
+    "motion, STSTNet": {"streams": "motion", "motion_net": "ststnet", "epochs": 2},
     "motion, lean's head": LEAN | {"adapt": "head"},
 }
 

@@ -14,14 +14,10 @@ from sklearn.linear_model import LogisticRegression
 
 from common.errors import UserError
 from data.faces import load_face_finder
+from loso.at_once import FOLD_C, linear_epochs
 from loso.folds import make_folds
 from loso.metrics import scores
-from loso.motion import (
-    FOLD_C,
-    linear_epochs,
-    motion_epochs,
-    predict_maps,
-)
+from loso.motion import motion_epochs, predict_maps
 from loso.predict import Classifier, ClipFrames
 from loso.records import FORMAT, read_records, record_path, write_json
 from loso.settings import Settings

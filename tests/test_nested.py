@@ -109,7 +109,7 @@ def test_every_combination_is_a_candidate():
     assert chosen("--motion-net=lean,linear") == [{"motion_net": "lean"}, {"motion_net": "linear"}]
     assert candidates(Settings()) == []
     settings = candidates(Settings(streams="motion", inner=2, choose=("lr=0.5,0.25",)))[1][1]
-    assert (settings.learning_rate, settings.choose) == (0.25, ())
+    assert (settings.learning.lr, settings.choose) == (0.25, ())
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_ten_steps_have_the_losses_of_the_plain_way(tiny, monkeypatch, freeze):
     # The plain way on the same draws.
     seed = fold.seed(settings.seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    optimiser = make_optimiser(theirs, settings.learning_rate)
+    optimiser = make_optimiser(theirs, settings.learning.lr)
     theirs.train()
     plain = []
     labels, available = clips.labels, np.zeros(len(fold.train), int)
