@@ -18,6 +18,7 @@ def main(
     json: bool = False,
     assets: Path | None = None,
     face: int | None = None,
+    prior: tuple[float, ...] = (),
     device: str = "cpu",
 ) -> None:
     """Class scores of a clip, with the weights in this repository or your own.
@@ -32,6 +33,8 @@ def main(
         assets: DECA's and FLAME's files, for networks that learned from DECA's views.
         face: which face to follow where there are several, counted from the left in the first
             frame that shows any (default: the largest).
+        prior: share of each class that the scores assume, such as 0.5 0.3 0.2 for negative,
+            positive, surprise (default: even, as the networks learn); for networks of motion alone.
         device: cpu, cuda, mps or auto.
     """
     if not clip.exists():
@@ -43,14 +46,23 @@ def main(
     from data.landmarks import choose_finder
     from deca.clip_views import make_views
     from loso.device import resolve_device
-    from loso.predict import clip_batch, load_classifier, pick_frames, predict, read_clip
+    from loso.predict import (
+        check_classifier_prior,
+        clip_batch,
+        load_classifier,
+        pick_frames,
+        predict,
+        read_clip,
+    )
 
     classifier = load_classifier(weights)
+    check_classifier_prior(classifier, prior)
     picked = pick_frames(clip, onset, apex, load_face_finder(choose_finder(), face))
     where = resolve_device(device)
     views = make_views(classifier.views_by, assets, str(where))
     readings = read_clip(classifier, picked, views, str(clip))
-    found = predict(classifier, clip_batch(picked, readings, classifier.settings, where), where)
+    batch = clip_batch(picked, readings, classifier.settings, where)
+    found = predict(classifier, batch, where, prior)
     facts = {
         "clip": str(clip),
         "onset": picked.onset_number,
@@ -64,6 +76,7 @@ def main(
         "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
         "weights": str(weights or "synthetic"),
         "networks": len(classifier.networks),
+        "prior": list(prior) or "even",
     }
     print(jsonlib.dumps(facts)) if json else _print_table(facts)
 

@@ -30,20 +30,22 @@ def class_scores(net: ClassNet, maps: np.ndarray) -> np.ndarray:
 
 
 def linear_epochs(
-    maps: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
+    name: str, maps: np.ndarray, labels: np.ndarray, fold: Fold, classes: int = 3
 ) -> tuple[list[dict], ClassNet]:
-    """The plainest way: class-balanced logistic regression on a fold's standardised maps.
+    """The plainest way: class-balanced logistic regression on the features of a fold's maps.
 
-    The fold's one epoch record, as train_fold gives them, and the network that it is. Regression
-    runs on the coordinates of the N training maps (3, S, S) in the space that they span, K =
-    min(N, 3 S²) axes: that costs far less than on the pixels and is a change of axes and nothing
-    else. The held-out maps are left out of it, so that not even a last bit comes from them.
+    The fold's one epoch record, as train_fold gives them, and the network that it is, `name` of
+    the registry with one linear layer of D features (linear: the standardised maps themselves).
+    Regression runs on the coordinates of the N training maps' features in the space that they
+    span, K = min(N, D) axes: that costs far less than on all of them and is a change of axes and
+    nothing else. The held-out maps are left out of it, so that not even a last bit is theirs.
     """
-    x = standardise(torch.from_numpy(maps)).flatten(1)
-    axes = torch.linalg.qr(x[fold.train].T).Q  # (3 S², K)
-    epochs, model = regression((x @ axes).numpy(), labels, fold)
     plan = Plan(streams="motion", motion_size=maps.shape[-1], classes=classes)
-    net = as_class_net(make_network("linear", plan))
+    net = as_class_net(make_network(name, plan))
+    with torch.no_grad():
+        (x,) = net.eval().features(torch.from_numpy(maps))
+    axes = torch.linalg.qr(x[fold.train].T).Q  # (D, K)
+    epochs, model = regression((x @ axes).numpy(), labels, fold)
     return epochs, with_head(net, model.coef_ @ axes.numpy().T, model.intercept_)
 
 
@@ -127,7 +129,8 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 AT_ONCE: dict[str, Callable[..., tuple[list[dict], ClassNet]]] = {
-    "linear": linear_epochs,
+    "linear": partial(linear_epochs, "linear"),
+    "directed": partial(linear_epochs, "directed"),
     "kernel_ridge": partial(kernel_epochs, kernel_ridge),
     "svm": partial(kernel_epochs, support_vectors),
 }

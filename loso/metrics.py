@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
+from common.errors import UserError
+
 RESAMPLES = 2000
 
 
@@ -26,6 +28,21 @@ def scores(labels: np.ndarray, predictions: np.ndarray, classes: int) -> Scores:
         uar=float(recall_score(labels, predictions, **kwargs)),
         accuracy=float(accuracy_score(labels, predictions)),
     )
+
+
+def with_prior(probabilities: np.ndarray, prior: tuple[float, ...]) -> np.ndarray:
+    """Class probabilities (N, C) that assumed even classes, where `prior` (C,) are their shares."""
+    weighed = np.asarray(probabilities) * prior
+    return weighed / weighed.sum(1, keepdims=True)
+
+
+def check_prior(prior: tuple[float, ...], classes: int) -> None:
+    """UserError for what are no shares of so many classes; () is even."""
+    if prior and (len(prior) != classes or min(prior) <= 0 or abs(sum(prior) - 1) > 0.01):
+        raise UserError(
+            f"--prior {' '.join(f'{share:g}' for share in prior)}: {classes} shares above 0 that "
+            "sum to 1, in the order of the classes"
+        )
 
 
 def uf1_by_epoch(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

@@ -15,7 +15,9 @@ from models.registry import MotionLearning
 
 from .at_once import AT_ONCE, class_scores, log_loss, one_epoch, regression, with_head
 from .folds import Fold
+from .metrics import with_prior
 from .networks import build_network, read_weights
+from .prior import SHARES, prior_epochs
 from .settings import Settings
 from .training import OnEpoch, train_fold
 
@@ -31,18 +33,39 @@ class MotionRunner:
         self.settings = settings
         assert clips.motion is not None  # read for this stream
         self.maps, self.labels = clips.motion.numpy(), clips.labels.numpy()
+        self.subjects = clips.index["data_sub"].to_numpy()
         self.state = read_weights(settings)
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], ClassNet]:
         """See fold_job.Runner."""
+        epochs, network = self._run(fold, lambda record: on_epoch(self._weighed(record)))
+        return [self._weighed(record) for record in epochs], network
+
+    def _weighed(self, record: dict) -> dict:
+        """A record whose scores assume --prior; its losses go on being those of even classes."""
+        if not self.settings.prior:
+            return record
+        weighed = with_prior(np.array(record["scores"]), self.settings.prior)
+        return record | {"scores": weighed.round(6).tolist()}
+
+    def _run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], ClassNet]:
         settings = self.settings
         torch.manual_seed(fold.seed(settings.seed))  # of what neither weights nor fold decide
-        if settings.at_once:
+        if settings.at_once and settings.first_weights == "none":
             fit = AT_ONCE[settings.motion_net]
             epochs, network = fit(self.maps, self.labels, fold, settings.classes)
             on_epoch(epochs[0])
             return epochs, network
         start = as_class_net(build_network(settings, self.state))
+        if settings.at_once:
+            assert isinstance(start, MotionNet)  # networks of a prior are
+            # A head that no weights were loaded into is none to start from.
+            shares = SHARES if any(n.startswith("classes.") for n in self.state or ()) else (0.0,)
+            epochs, network = prior_epochs(
+                start, self.maps, self.labels, self.subjects, fold, settings.seed, shares
+            )
+            on_epoch(epochs[0])
+            return epochs, network
         return motion_epochs(start, self.maps, self.labels, fold, settings, on_epoch)
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from models.registry import DEFAULT_NETWORK
+from models.registry import DEFAULT_MOTION_NET, DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -30,4 +30,4 @@ def _motion_way(settings: "Settings") -> str:
     if settings.first_weights == "none":
         return settings.motion_net
     way = {"none": "zero_shot", "head": "head", "all": "tuned"}[settings.adapt]
-    return way if settings.motion_net == "linear" else f"{settings.motion_net}_{way}"
+    return way if settings.motion_net == DEFAULT_MOTION_NET else f"{settings.motion_net}_{way}"

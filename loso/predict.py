@@ -21,6 +21,7 @@ from models.motion import UNITS, MotionNet
 from models.network import Network
 
 from .checkpoints import SavedNetwork, read_network
+from .metrics import check_prior, with_prior
 from .networks import build_network
 from .settings import SHAPING, Settings, first_difference
 from .synthetic_weights import SYNTHETIC_WEIGHTS, load_synthetic
@@ -219,9 +220,24 @@ def clip_batch(
     return arrange(frames, views, motion, settings, device)
 
 
+def check_classifier_prior(classifier: Classifier, prior: tuple[float, ...]) -> None:
+    """UserError for a --prior that the networks' scores cannot assume; () is even."""
+    check_prior(prior, classifier.settings.classes)
+    if prior and classifier.settings.streams != "motion":
+        raise UserError("--prior goes with networks of motion alone: others' scores are no shares")
+
+
 @torch.no_grad()
-def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.device) -> Prediction:
-    """Class scores of one clip's batch: the mean of the networks' scores."""
+def predict(
+    classifier: Classifier,
+    batch: tuple[Tensor, ...],
+    device: torch.device,
+    prior: tuple[float, ...] = (),
+) -> Prediction:
+    """Class scores of one clip's batch: the mean of the networks' scores, for a prior of classes.
+
+    prior: the classes' shares (C,); () for even ones, which networks of motion alone learn with.
+    """
     settings = classifier.settings
     scores: list[Tensor] = []
     units: list[Tensor] = []
@@ -231,6 +247,9 @@ def predict(classifier: Classifier, batch: tuple[Tensor, ...], device: torch.dev
         # Only what was pretrained has learned units; a linear head on motion alone has not.
         if isinstance(network, MotionNet) and settings.first_weights != "none":
             units.append(network.unit_scores(output)[0])
-    named = dict(zip(CLASSES[settings.classes], torch.stack(scores).mean(0).tolist()))
+    mean = torch.stack(scores).mean(0).cpu().numpy()
+    if prior:
+        mean = with_prior(mean[None], prior)[0]
+    named = dict(zip(CLASSES[settings.classes], mean.tolist()))
     shown = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
     return Prediction(named, shown)

@@ -10,6 +10,8 @@ from data.motion.alignment import parse_frame
 from data.motion.flow import MOTION_SIZE
 from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, motion_entry, network_names
 
+from .metrics import check_prior
+
 if TYPE_CHECKING:
     from .settings import Settings
 
@@ -20,6 +22,9 @@ def check_settings(settings: "Settings") -> None:
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise UserError(f"{flag(name)} {value}: at least 1")
+    check_prior(settings.prior, settings.classes)
+    if settings.prior and settings.streams != "motion":
+        raise UserError("--prior goes with --streams motion: capsule lengths are no probabilities")
     _check_names(settings)
     _check_launch(settings)
     _check_data(settings)
@@ -135,10 +140,10 @@ def _check_motion_alone(settings: "Settings") -> None:
         raise UserError(
             f"--streams motion has no trunk for --weights {settings.weights}: synthetic"
         )
-    if settings.adapt == "head" and settings.motion_net == "linear":
+    if settings.adapt == "head" and motion_entry(settings.motion_net).featureless:
         raise UserError(
-            "--adapt head: linear has no features of its own, so that would be --weights none; "
-            "take --motion-net lean"
+            f"--adapt head: {settings.motion_net} has no features of its own, so that would be "
+            "--weights none; take --motion-net lean"
         )
     if start == "none" and settings.adapt != "all":
         raise UserError(f"--adapt {settings.adapt} needs pretrained weights: --weights synthetic")

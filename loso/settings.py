@@ -12,6 +12,7 @@ from data.augmentation import Augment
 from data.index import index_path
 from data.motion.flow import Flow
 from models.registry import (
+    DEFAULT_MOTION_NET,
     DEFAULT_NETWORK,
     NETWORKS,
     STREAMS,
@@ -88,9 +89,8 @@ class Settings:
     test_on: OfExperiment[tuple[str, ...]] = ()
     """Corpora whose clips that fold holds out."""
     map_frame: OfExperiment[str] = "auto"
-    """Where the face lies in ready maps (motion_path): auto (found from all of them, without
-    labels), own (as this project crops), or LEFT_EYE_X,RIGHT_EYE_X,EYES_Y,MOUTH_Y as shares of
-    the side."""
+    """Where the face lies in ready maps: auto (found from all of them, without labels), own (as
+    this project crops), or LEFT_EYE_X,RIGHT_EYE_X,EYES_Y,MOUTH_Y as shares of the side."""
     strict: OfRun[Switch] = False
     """A clip or a frame that cannot be read is an error; if not given, it is named and left out."""
 
@@ -108,7 +108,7 @@ class Settings:
     """ImageNet network that the pictures go through first."""
     image_size: OfNetwork[int] = 224
     """Side of the square pictures, in pixels."""
-    motion_net: OfNetwork[MotionNetName] = "linear"
+    motion_net: OfNetwork[MotionNetName] = DEFAULT_MOTION_NET
     """Network of the motion stream alone; as a further stream it is lean."""
     motion_size: OfNetwork[int] = 28
     """Side of the motion maps, in pixels."""
@@ -126,6 +126,8 @@ class Settings:
     adapt: OfExperiment[Literal["all", "head", "none"]] = "all"
     """What a fold trains of the motion network: all of it, a linear head on its features, or
     nothing (zero-shot)."""
+    prior: OfExperiment[tuple[float, ...]] = ()
+    """Share of each class that scores of motion alone assume (0.5 0.3 0.2); even if not given."""
     augment: OfExperiment[Augment] = "full"
     """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
     CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
@@ -148,11 +150,9 @@ class Settings:
     """Groups that each fold's training subjects are split into, for `nested` to choose its epoch
     on; 0: no such choice."""
     choose: OfExperiment[tyro.conf.UseAppendAction[tuple[str, ...]]] = ()
-    """NAME=V1,V2,...: values of a setting that `nested` chooses from too; may be repeated, for
-    every combination. last and best are those of the settings as they stand."""
+    """NAME=V1,V2,...: values of a setting that `nested` chooses from too; repeat it for more."""
     choose_ensemble: OfExperiment[int] = 0
-    """`nested` takes the mean scores of up to so many of these, one more than once at need; 0: the
-    best one's."""
+    """`nested` takes the mean scores of up to so many of these (0: the best one's)."""
 
     # Launch: where folds are trained.
     device: OfRun[str] = "auto"
@@ -160,8 +160,7 @@ class Settings:
     launcher: OfRun[Literal["local", "ray"]] = "local"
     """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
     workers: OfRun[int | None] = None
-    """Local: folds trained at once. If not given: as many as the cores and the memory are for,
-    on CUDA one."""
+    """Local: folds trained at once; as many as cores and memory allow if not given, on CUDA one."""
     cpus_per_fold: OfExperiment[int] = 1
     """Threads that a fold computes with: the last bits of its record depend on them, on how many
     folds run at once nothing does."""
@@ -240,9 +239,11 @@ class Settings:
 
     @property
     def at_once(self) -> bool:
-        """Whether the network, of motion alone, is fitted in one go, from nothing."""
-        fitted = self.streams == "motion" and motion_entry(self.motion_net).at_once
-        return fitted and self.first_weights == "none"
+        """Whether a fold's network, of motion alone, is fitted in one go."""
+        if self.streams != "motion" or self.adapt != "all":
+            return False
+        entry = motion_entry(self.motion_net)
+        return entry.prior or (entry.at_once and self.first_weights == "none")
 
     def facts(self) -> dict:
         """Every setting by name, as JSON keeps it, with the automatic ones resolved."""

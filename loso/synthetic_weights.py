@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from common.checkpoints import StateDict, one_line
 from common.errors import UserError
 from models.motion import MotionNet, as_motion_net
-from models.registry import Plan, make_network
+from models.registry import DEFAULT_MOTION_NET, Plan, make_network
 
 SYNTHETIC_WEIGHTS = (
     Path(__file__).parent.parent / "models" / "weights" / "motion_synthetic.safetensors"
@@ -29,7 +29,7 @@ def read_synthetic(kind: str, path: Path = SYNTHETIC_WEIGHTS) -> StateDict:
     return state
 
 
-def load_synthetic(kind: str = "linear", path: Path = SYNTHETIC_WEIGHTS) -> MotionNet:
+def load_synthetic(kind: str = DEFAULT_MOTION_NET, path: Path = SYNTHETIC_WEIGHTS) -> MotionNet:
     """A motion network with the weights of the file, in evaluation mode.
 
     UserError if the file is missing, no safetensors, or of other networks.

@@ -92,7 +92,9 @@ class MotionEntry(NetworkEntry):
     """A network of motion alone, a models.motion.ClassNet.
 
     pretrained: there are synthetic weights of it; without, --weights none is all that it takes.
-    at_once: from nothing it is fitted in one go (loso.at_once), not by gradient.
+    at_once: from nothing it is fitted in one go (loso.at_once), not by gradient. prior: and so it
+    is from pretrained weights (loso.prior). featureless: it has no features that a head alone
+    could read.
     """
 
     streams: tuple[str, ...] = ("motion",)
@@ -101,6 +103,8 @@ class MotionEntry(NetworkEntry):
     learning: Learning = MotionLearning()
     pretrained: bool = False
     at_once: bool = False
+    prior: bool = False
+    featureless: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,16 @@ class TrunkEntry:
 # What the field's papers have in common: Adam, or what they name, on maps as they are.
 _plainly = partial(MotionLearning, optimiser="adam", weight_decay=0.0, varied=False, balanced=False)
 DEFAULT_NETWORK = "capsule"
+DEFAULT_MOTION_NET = "directed"
 NETWORKS: dict[str, NetworkEntry] = {
     "capsule": NetworkEntry("models.dsnca:build", WITH_PICTURES, ("conv", r"streams\.\d+")),
     "baseline": NetworkEntry("models.baselines:build"),
-    "linear": MotionEntry("models.motion:build_linear", pretrained=True, at_once=True),
+    "directed": MotionEntry(
+        "models.directed:build", pretrained=True, at_once=True, prior=True, featureless=True
+    ),
+    "linear": MotionEntry(
+        "models.motion:build_linear", pretrained=True, at_once=True, featureless=True
+    ),
     "lean": MotionEntry("models.motion:build_lean", pretrained=True),
     "kernel_ridge": MotionEntry("models.kernel:build", at_once=True),
     "svm": MotionEntry("models.kernel:build", at_once=True),

@@ -27,7 +27,7 @@ from models.registry import Plan, make_network
 from synthetic.motion.domains import HELD_OUT, TRAINING
 from synthetic.motion.pairs import make_motion
 
-KINDS = ("linear", "lean")
+KINDS = ("directed", "linear", "lean")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def adapting(adapt):
 
 def every_way(corpus, fold, labels):
     maps = corpus[0]
-    yield "linear", linear_epochs(maps, labels, fold)
+    yield "linear", linear_epochs("linear", maps, labels, fold)
     for adapt in ("none", "head", "all"):
         yield adapt, motion_epochs(load_synthetic("lean"), maps, labels, fold, adapting(adapt))
 
@@ -215,7 +215,7 @@ def test_linear_is_logistic_regression_of_standardised_maps(corpus):
     model = LogisticRegression(C=FOLD_C, class_weight="balanced", max_iter=1000)
     model.fit(x[folds[1].train], labels[folds[1].train])
     expected = model.predict_proba(x[folds[1].test])
-    found = linear_epochs(maps, labels, folds[1])[0][0]["scores"]
+    found = linear_epochs("linear", maps, labels, folds[1])[0][0]["scores"]
     assert np.allclose(found, expected, atol=2e-3)
 
 

@@ -60,7 +60,8 @@ def train(moving, tiny, tmp_path):
     [
         ({"adapt": "none"}, "smic_motion_lean_zero_shot", 1),
         ({"adapt": "head"}, "smic_motion_lean_head", 1),
-        ({"motion_net": "linear"}, "smic_motion_tuned", 2),
+        ({"motion_net": "linear"}, "smic_motion_linear_tuned", 2),
+        ({"motion_net": "directed"}, "smic_motion_tuned", 1),
         ({"weights": "none", "motion_net": "linear"}, "smic_motion_linear", 1),
         ({"weights": "none"}, "smic_motion_lean", 2),
     ],

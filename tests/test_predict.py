@@ -191,3 +191,16 @@ def test_a_clip_is_looked_at_once_and_its_face_followed(tmp_path, monkeypatch):
     print(len(detected), len(read))
     assert len(detected) <= 2  # the onset's face, and the apex's
     assert len(read) <= 2 * 30 + 4
+
+
+def test_predict_takes_a_prior(clip):
+    even, stated = (
+        call("predict.py", "--clip", clip, "--json", *more)
+        for more in ((), ("--prior", "0.6", "0.3", "0.1"))
+    )
+    assert even.returncode == stated.returncode == 0, stated.stderr
+    assert '"prior": "even"' in even.stdout
+    assert '"prior": [0.6, 0.3, 0.1]' in stated.stdout
+    assert even.stdout != stated.stdout
+    refused = call("predict.py", "--clip", clip, "--prior", "0.6", "0.3")
+    assert (refused.returncode, "3 shares above 0" in refused.stderr) == (2, True)
