@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import track
+from threadpoolctl import threadpool_limits
 
 from common.cli import run_script
 from common.errors import UserError
@@ -38,6 +39,8 @@ def main(maps: Path, draws: int = 20, seed: int = 1) -> None:
         seed: of the draws.
     """
     x, labels, subjects = read(maps)
+    threadpool_limits(1)  # small matrices: more threads wait for each other
+    torch.set_num_threads(1)
     starts = {
         "from nothing": as_motion_net(make_network("directed", Plan("motion"))),
         "synthetic": load_synthetic("directed"),

@@ -42,8 +42,7 @@ def prior_epochs(
     check_converging(fold.data_sub, 1, "features", x, "take other --weights")
     weight, bias = (p.detach().double().numpy() for p in net.classes.parameters())
     prior = x @ weight.T + bias
-    # The training clips' own axes: fewer than features, and nothing of theirs is lost.
-    axes = np.linalg.qr(x.T)[0]
+    axes = _span(x)
     x = x @ axes
     share = choose_share(x, labels[here], prior, subjects[here], fold.seed(seed), shares)
     own, own_bias = fit_head(x, labels[here], share * prior)
@@ -56,6 +55,13 @@ def prior_epochs(
 @torch.no_grad()
 def _features(net: MotionNet, maps: np.ndarray) -> np.ndarray:
     return net.eval().features(torch.from_numpy(maps))[0].double().numpy()
+
+
+def _span(x: np.ndarray) -> np.ndarray:
+    """Axes (D, K) of what features (N, D) span: fewer than features, and nothing is lost."""
+    sizes, axes = np.linalg.eigh(x @ x.T)
+    kept = sizes > 1e-10 * sizes[-1]
+    return x.T @ axes[:, kept] / np.sqrt(sizes[kept])
 
 
 def choose_share(

@@ -167,7 +167,7 @@ def test_a_prior_weighs_scores_and_an_even_one_does_not(shares):
 
 @pytest.mark.parametrize("prior", [(0.5, 0.5), (0.5, 0.3, 0.3), (1.0, 0.0, 0.0), (2.0, -0.5, -0.5)])
 def test_a_prior_that_is_none_is_refused(prior):
-    with pytest.raises(UserError, match="--prior .*: 3 shares above 0 that sum to 1"):
+    with pytest.raises(UserError, match=r"--prior .*: 3 shares above 0 that sum to 1"):
         Settings(streams="motion", prior=prior)
 
 
