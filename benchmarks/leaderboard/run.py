@@ -37,9 +37,7 @@ def run_rows(rows: Sequence[Row], folds: int) -> None:
     todo = [row.seconds(folds - len(list(row.settings.folder.glob("fold_*.json")))) for row in rows]
     start = time.monotonic()
     for number, row in enumerate(rows):
-        # Before anything is timed: as on cores of the machine that the rows' seconds are of.
-        done, taken = sum(todo[:number]), time.monotonic() - start
-        pace = taken / done if number else 1 / (row.settings.workers or cores())
+        pace = _pace(time.monotonic() - start, sum(todo[:number]), row.settings.workers or cores())
         left, rest = (_minutes(pace * sum(todo[first:])) for first in (number, number + 1))
         print(
             f"row {number + 1}/{len(rows)}, {row.name}: about {left} left for all rows, {rest} "
@@ -47,6 +45,14 @@ def run_rows(rows: Sequence[Row], folds: int) -> None:
             flush=True,
         )
         run_experiment(row.settings)
+
+
+def _pace(taken: float, done: float, workers: int) -> float:
+    """Seconds that a second of the rows' work takes, after so much of it was done in `taken`.
+
+    Little has been seen at first: a minute's work counts as if all workers had shared it.
+    """
+    return (taken + 60 / workers) / (done + 60)
 
 
 def _minutes(seconds: float) -> str:

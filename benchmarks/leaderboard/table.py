@@ -7,7 +7,7 @@ import pandas as pd
 
 from common.files import write_whole
 from common.version import VERSION
-from loso.records import read_json
+from loso.records import read_json, read_records
 from loso.results import collect, summarise
 from loso.selection.chance import REPEATS
 from loso.terminal import BEST_NOTE, NESTED_NOTE, SCORES_NOTE
@@ -36,15 +36,15 @@ def make_table(rows: Sequence[Row], out: Path) -> pd.DataFrame:
     for row in rows:
         config = read_json(row.settings.folder / "config.json")
         own = summary[summary["experiment"] == row.name]
-        lines.append(_facts(row, out) | _scores(row, own) | {"commit": config.get("git_commit")})
+        lines.append(_facts(row) | _scores(row, own) | {"commit": config.get("git_commit")})
     table = pd.DataFrame(lines)
     counts = ["parameters", "epochs", "published_epochs", "inner"]  # none in some rows
     return table.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _facts(row: Row, out: Path) -> dict:
+def _facts(row: Row) -> dict:
     """What a row is, and how long its folds took."""
-    records = [read_json(path) for path in sorted((out / row.name).glob("fold_*.json"))]
+    records = read_records(row.settings.folder)
     return {
         "row": row.name,
         "network": "+".join(row.networks),
