@@ -95,6 +95,8 @@ class MotionEntry(NetworkEntry):
     at_once: from nothing it is fitted in one go (loso.at_once), not by gradient. prior: and so it
     is from pretrained weights (loso.prior). featureless: it has no features that a head alone
     could read.
+    at_once: from nothing it is fitted in one go (loso.at_once), not by gradient. source: its paper,
+    for tables.
     """
 
     streams: tuple[str, ...] = ("motion",)
@@ -105,6 +107,7 @@ class MotionEntry(NetworkEntry):
     at_once: bool = False
     prior: bool = False
     featureless: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,14 +142,17 @@ NETWORKS: dict[str, NetworkEntry] = {
     "svm": MotionEntry("models.kernel:build", at_once=True),
     "off_apexnet": MotionEntry(
         "models.field:build_off_apexnet",
+        source="Liong, Gan et al. 2019",
         learning=_plainly(epochs=10, lr=1e-4, published="--epochs 3000 --lr 1e-4"),
     ),
     "ststnet": MotionEntry(
         "models.field:build_ststnet",
+        source="Liong et al. 2019",
         learning=_plainly(epochs=15, lr=5e-4, published="--epochs 500 --lr 5e-5 --batch-size 256"),
     ),
     "rcn_a": MotionEntry(
         "models.field:build_rcn_a",
+        source="Xia et al. 2020",
         learning=_plainly(
             epochs=10,
             lr=5e-3,
@@ -157,6 +163,7 @@ NETWORKS: dict[str, NetworkEntry] = {
     ),
     "sssnet": MotionEntry(
         "models.field:build_sssnet",
+        source="Varanka et al. 2021",
         learning=_plainly(
             epochs=20,
             lr=5e-4,
@@ -166,6 +173,7 @@ NETWORKS: dict[str, NetworkEntry] = {
     ),
     "htnet": MotionEntry(
         "models.htnet:build",
+        source="Wang et al. 2024",
         learning=_plainly(
             epochs=5, lr=5e-4, batch_size=16, published="--epochs 800 --lr 5e-5 --batch-size 256"
         ),

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
@@ -14,7 +15,9 @@ from loso.results import Experiment
 from .content import page_content
 
 _TEMPLATE = Path(__file__).parent / "template"
-_SCRIPTS = ("tables.js", "charts.js", "page.js")  # one script on the page, in this order
+# Each page's template, and its one script, in this order.
+_PAGE = "page.html", ("tables.js", "charts.js", "page.js")
+_LEADERBOARD = "leaderboard.html", ("tables.js", "leaderboard.js")
 
 
 def write_page(
@@ -38,10 +41,30 @@ def write_page(
     return path
 
 
-def render(content: dict) -> str:
-    """The page as text. Its policy lets these very styles and script run and nothing load."""
+def write_leaderboard(
+    path: Path,
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    notes: Sequence[str],
+) -> None:
+    """Write the page of a leaderboard.
+
+    heads: of the columns, with † at the end where a choice on the test subject is in them; cells:
+    as text, a list a row; notes: how to read it, a line each.
+    """
+    content = {"heads": list(heads), "rows": list(cells), "notes": list(notes)}
+    with write_whole(path) as part:
+        part.write_text(render(content, _LEADERBOARD), encoding="utf-8")
+
+
+def render(content: dict, page_of: tuple[str, Sequence[str]] = _PAGE) -> str:
+    """The page as text. Its policy lets these very styles and script run and nothing load.
+
+    page_of: the template and the scripts.
+    """
+    template, scripts = page_of
     style = (_TEMPLATE / "page.css").read_text(encoding="utf-8")
-    script = "".join((_TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = "".join((_TEMPLATE / name).read_text(encoding="utf-8") for name in scripts)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
@@ -50,7 +73,7 @@ def render(content: dict) -> str:
     data = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # A clip may be called </script>: as an escape the text stays inside its element.
     data = data.replace("<", "\\u003c")
-    page = Template((_TEMPLATE / "page.html").read_text(encoding="utf-8"))
+    page = Template((_TEMPLATE / template).read_text(encoding="utf-8"))
     return page.substitute(policy=policy, style=style, script=script, data=data)
 
 

@@ -17,7 +17,7 @@ from made_records import (
     write_run,
 )  # fmt: skip
 
-from report.page import render
+from report.page import render, write_leaderboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -359,3 +359,26 @@ def test_of_twenty_composites_one_is_drawn(visit, tmp_path):
     assert drawn == 25  # the rest when it is asked for
     tab.locator("#clips button.more").click()
     assert tab.locator("#clips tbody tr").count() == 442
+
+
+def test_a_leaderboard_sorts_by_its_numbers(browser, tmp_path):
+    heads = ["row", "parameters", "UF1 last", "UF1 best †"]
+    cells = [
+        ["small", "1,683", "0.512 (0.40–0.60)", "0.700"],
+        ["large", "2,664,475", "0.483 (0.40–0.60)", "0.650"],
+        ["chosen", "", "", ""],
+    ]
+    write_leaderboard(tmp_path / "leaderboard.html", heads, cells, [EVIL])
+    tab, noise = browser.new_page(), []
+    tab.on("console", lambda message: noise.append(message.text))
+    tab.on("pageerror", lambda error: noise.append(str(error)))
+    tab.goto((tmp_path / "leaderboard.html").as_uri())
+    assert column(tab, "UF1, UAR", 0) == ["small", "large", "chosen"]
+    tab.get_by_role("button", name="parameters").click()  # what is missing comes last
+    assert column(tab, "UF1, UAR", 0) == ["large", "small", "chosen"]
+    tab.get_by_role("button", name="UF1 last").click()
+    assert column(tab, "UF1, UAR", 0) == ["small", "large", "chosen"]
+    assert tab.locator("td.best").all_inner_texts() == ["0.700", "0.650", "–"]
+    assert tab.locator("#notes li").all_inner_texts() == [f"{EVIL}."]
+    assert (tab.title(), noise) == ("DSNCA leaderboard", [])
+    tab.close()

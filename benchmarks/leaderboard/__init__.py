@@ -1,0 +1,1 @@
+"""The field's networks side by side on public motion maps: python -m benchmarks.leaderboard."""
