@@ -94,9 +94,7 @@ class MotionEntry(NetworkEntry):
     pretrained: there are synthetic weights of it; without, --weights none is all that it takes.
     at_once: from nothing it is fitted in one go (loso.at_once), not by gradient. prior: and so it
     is from pretrained weights (loso.prior). featureless: it has no features that a head alone
-    could read.
-    at_once: from nothing it is fitted in one go (loso.at_once), not by gradient. source: its paper,
-    for tables.
+    could read. source: its paper, for tables.
     """
 
     streams: tuple[str, ...] = ("motion",)
