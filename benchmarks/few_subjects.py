@@ -62,28 +62,30 @@ def main(maps: Path, draws: int = 20, seed: int = 1) -> None:
             print(f"{size} subjects, {name}: {told}")
     for name, net in starts.items():
         predicted = np.empty_like(labels)
-        for one in track(everyone, f"all, {name}", transient=True):
-            fold = _fold(one, subjects != one)
+        for fold in track(each_subject(subjects), f"all, {name}", transient=True):
             predicted[fold.test] = _train(net, x, labels, subjects, fold, name).argmax(1)
         found = scores(labels, predicted, 3)
         print(f"all but one subject, {name}: UF1 {found.uf1:.3f}, UAR {found.uar:.3f}")
 
 
-def read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(path: Path, phase: str = "onset_apex") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Maps (N, 3, 28, 28) in this project's frame, labels (N,) and subjects (N,) of an .npz."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            raw, labels, subjects = (content[k] for k in ("onset_apex", "label", "data_sub"))
+            raw, labels, subjects = (content[k] for k in (phase, "label", "data_sub"))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"--maps {path}: no .npz of onset_apex, label, data_sub ({error})"
-        ) from error
+        raise UserError(f"--maps {path}: no .npz of {phase}, label, data_sub ({error})") from error
     frame, unsure = find_frame(raw.astype(np.float32))
     print(f"{len(raw)} maps of {len(set(subjects))} subjects; {frame} (unsure by {unsure:.3f})")
     maps = np.stack([into_frame(one.astype(np.float32), frame) for one in raw])
     moved = remove_head_motion(maps[:, :2])
     low = maps[:, 2:].min((2, 3), keepdims=True)
     return np.concatenate([moved, maps[:, 2:] - low], 1) * face_mask(28), labels, subjects
+
+
+def each_subject(subjects: np.ndarray) -> list[Fold]:
+    """Leave-one-subject-out folds of clips whose subjects (N,) are given."""
+    return [_fold(one, subjects != one) for one in np.unique(subjects)]
 
 
 def _fold(name: str, train: np.ndarray) -> Fold:

@@ -42,7 +42,7 @@ def prior_epochs(
     check_converging(fold.data_sub, 1, "features", x, "take other --weights")
     weight, bias = (p.detach().double().numpy() for p in net.classes.parameters())
     prior = x @ weight.T + bias
-    axes = _span(x)
+    axes = span(x)
     x = x @ axes
     share = choose_share(x, labels[here], prior, subjects[here], fold.seed(seed), shares)
     own, own_bias = fit_head(x, labels[here], share * prior)
@@ -57,7 +57,7 @@ def _features(net: MotionNet, maps: np.ndarray) -> np.ndarray:
     return net.eval().features(torch.from_numpy(maps))[0].double().numpy()
 
 
-def _span(x: np.ndarray) -> np.ndarray:
+def span(x: np.ndarray) -> np.ndarray:
     """Axes (D, K) of what features (N, D) span: fewer than features, and nothing is lost."""
     sizes, axes = np.linalg.eigh(x @ x.T)
     kept = sizes > 1e-10 * sizes[-1]

@@ -77,7 +77,7 @@ def test_motion_alone(train, more, name, epochs):
     config = json.loads((folder / "config.json").read_text())
     assert config["maps_by"] == "motion_path"
     assert config["settings"]["weights"] == more.get("weights", "synthetic")
-    if name != "smic_motion_lean":  # two epochs from nothing are few
+    if more.get("weights") != "none":  # 18 clips are few to learn from nothing
         right = np.concatenate([record_labels(r) == record_predictions(r, "last") for r in records])
         assert right.mean() > 0.6  # chance is a third
 
