@@ -1,6 +1,8 @@
-"""The field's convolutional networks on motion maps (u, v, strain), each from its paper.
+"""The field's convolutional networks on motion maps (u, v, strain).
 
-Layers are for the papers' 28 px maps; at another --motion-size the same layers see more pixels.
+Layers follow what is published of each: its paper's description, and the authors' code where the
+paper leaves something open. They are for maps of 28 px; at another --motion-size the same layers
+see more pixels.
 """
 
 from functools import partial
@@ -16,8 +18,8 @@ from .registry import Plan
 class ApexFlow(nn.Module):
     """OFF-ApexNet's two streams: (B, 3, S, S) -> (B, 1024).
 
-    Liong, Gan, Yau, Huang, Tan, "OFF-ApexNet on micro-expression recognition system", Signal
-    Processing: Image Communication 74, 2019 (with Gan first, arXiv 1805.08699). u and v each go
+    Gan, Liong, Yau, Huang, Tan, "OFF-ApexNet on micro-expression recognition system", Signal
+    Processing: Image Communication 74, 2019 (with Liong first, arXiv 1805.08699). u and v each go
     through their own two convolutions of 5 x 5 with 6 and 16 filters, are joined, and pass two
     layers of 1024. Strain is not read. 2.66 million parameters with the last layer.
     """

@@ -140,7 +140,7 @@ NETWORKS: dict[str, NetworkEntry] = {
     "svm": MotionEntry("models.kernel:build", at_once=True),
     "off_apexnet": MotionEntry(
         "models.field:build_off_apexnet",
-        source="Liong, Gan et al. 2019",
+        source="Gan, Liong et al. 2019",
         learning=_plainly(epochs=10, lr=1e-4, published="--epochs 3000 --lr 1e-4"),
     ),
     "ststnet": MotionEntry(
