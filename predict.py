@@ -109,8 +109,9 @@ def _print_table(facts: dict) -> None:
     if facts["expression"]:
         print(_in_words(facts["expression"]))
     if facts["classes"]:
-        title = "scores of the noise, not to be read" if none else None
-        table = Table("class", "score", title=title, style="dim" if none else "")
+        if none:
+            print("scores of that noise, not to be read:")
+        table = Table("class", "score", style="dim" if none else "")
         for name, score in sorted(facts["classes"].items(), key=lambda item: -item[1]):
             style = "bold" if name == facts["prediction"] else "dim" if none else None
             table.add_row(name, f"{score:.3f}", style=style)
@@ -125,11 +126,11 @@ def _print_table(facts: dict) -> None:
 def _in_words(seen: dict) -> str:
     """The evidence for or against an expression, in a line."""
     if seen["motion"] == 0:
-        return "no expression: onset and apex are the same picture"
+        return "none, no expression: onset and apex are the same picture"
     return (
-        f"{'an expression' if seen['found'] else 'no expression'}: the face moves by "
-        f"{seen['motion']:.4f} of its width, {seen['ratio']:.1f} times its noise "
-        f"({seen['noise']:.4f}); from {seen['threshold']:g} times on it counts"
+        f"{'expression' if seen['found'] else 'none, no expression'}: the face moves by "
+        f"{seen['motion']:.4f} of its width, {seen['ratio']:.1f} times the clip's noise "
+        f"({seen['noise']:.4f}; an expression: more than {seen['threshold']:g} times)"
     )
 
 

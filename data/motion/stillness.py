@@ -34,10 +34,11 @@ RIM = 0.88  # of the frame's radius: beyond it the backdrop moves against the fa
 PATCH = (5, 5)  # cells of a map
 LEAST = 3e-4  # face widths, what flow can tell: noise is never taken for less
 SMOOTH = FLOW_SIDE / 24  # pixels: a difference as wide as this is light, not grain
-PAIR = 2.5  # the most noise that neighbours are believed, as a multiple of what the pair shows
+# Between which multiples of the noise that the pair shows by itself its neighbours are believed.
+PAIR = (2.0, 3.0)
 # Motion over noise from which on it is an expression. The largest of a clip's frames, which
 # spotting takes, is larger than any one of them.
-GIVEN, SPOTTED = 1.6, 1.9
+GIVEN, SPOTTED = 1.4, 1.55
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def weigh_motion(
     # The largest, for a codec renews some pictures more than others. What the two show by
     # themselves bounds it: frames beside them can be near copies of a codec, or, where frames are
     # few, in the midst of the expression.
-    least = _pair_noise(first, second, flow, aspect)
-    noise = np.clip(max(beyond, default=np.inf), least, PAIR * least)
+    by_itself = _pair_noise(first, second, flow, aspect)
+    low, high = (times * by_itself for times in PAIR)
+    noise = np.clip(max(beyond, default=np.inf), low, high)
     motion = 0.0 if np.array_equal(onset, apex) else _moved(flow)
     return Evidence(motion, float(np.hypot(noise, LEAST)), SPOTTED if spotted else GIVEN)
 
