@@ -1,13 +1,19 @@
-"""Classify one clip: find its apex, measure or reconstruct what the network reads, print scores.
+"""Classify one clip: find its apex, see whether it moves, print class scores and their evidence.
 
 python predict.py --clip FOLDER_OR_VIDEO_OR_IMAGE [--weights FILE_OR_FOLDER]
 """
 
 import json as jsonlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.cli import run_script
 from common.errors import UserError
+
+if TYPE_CHECKING:
+    from data.motion.stillness import Evidence
+
+NONE = "none"  # the prediction where nothing but noise moves
 
 
 def main(
@@ -47,8 +53,10 @@ def main(
     from deca.clip_views import make_views
     from loso.device import resolve_device
     from loso.predict import (
+        Prediction,
         check_classifier_prior,
         clip_batch,
+        find_expression,
         load_classifier,
         pick_frames,
         predict,
@@ -59,10 +67,14 @@ def main(
     check_classifier_prior(classifier, prior)
     picked = pick_frames(clip, onset, apex, load_face_finder(choose_finder(), face))
     where = resolve_device(device)
-    views = make_views(classifier.views_by, assets, str(where))
-    readings = read_clip(classifier, picked, views, str(clip))
-    batch = clip_batch(picked, readings, classifier.settings, where)
-    found = predict(classifier, batch, where, prior)
+    seen = find_expression(picked, str(clip))
+    if seen is not None and seen.motion == 0:  # there is nothing to read
+        found = Prediction({})
+    else:
+        views = make_views(classifier.views_by, assets, str(where))
+        readings = read_clip(classifier, picked, views, str(clip))
+        batch = clip_batch(picked, readings, classifier.settings, where)
+        found = predict(classifier, batch, where, prior)
     facts = {
         "clip": str(clip),
         "onset": picked.onset_number,
@@ -71,7 +83,8 @@ def main(
             "onset": picked.onset_face and picked.onset_face.found_by,
             "apex": picked.apex_face and picked.apex_face.found_by,
         },
-        "prediction": found.label,
+        "prediction": found.label if seen is None or seen.found else NONE,
+        "expression": seen and _evidence(seen),
         "classes": {name: round(score, 4) for name, score in found.classes.items()},
         "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
         "weights": str(weights or "synthetic"),
@@ -79,6 +92,16 @@ def main(
         "prior": list(prior) or "even",
     }
     print(jsonlib.dumps(facts)) if json else _print_table(facts)
+
+
+def _evidence(seen: "Evidence") -> dict:
+    return {
+        "found": seen.found,
+        "motion": round(seen.motion, 6),
+        "noise": round(seen.noise, 6),
+        "ratio": round(seen.ratio, 3),
+        "threshold": seen.threshold,
+    }
 
 
 def _print_table(facts: dict) -> None:
@@ -89,16 +112,33 @@ def _print_table(facts: dict) -> None:
         print(f"{facts['clip']}: onset {facts['onset']}, apex {facts['apex']}")
     if facts["face"]["apex"] != "detector":
         print(f"face found by: {facts['face']['apex']}")
-    table = Table("class", "score")
-    for name, score in sorted(facts["classes"].items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{score:.3f}", style="bold" if name == facts["prediction"] else None)
-    console = Console()
-    console.print(table)
+    none = facts["prediction"] == NONE
+    if facts["expression"]:
+        print(_in_words(facts["expression"]))
+    if facts["classes"]:
+        if none:
+            print("scores of that noise, not to be read:")
+        table = Table("class", "score", style="dim" if none else "")
+        for name, score in sorted(facts["classes"].items(), key=lambda item: -item[1]):
+            style = "bold" if name == facts["prediction"] else "dim" if none else None
+            table.add_row(name, f"{score:.3f}", style=style)
+        Console().print(table)
     units = sorted(facts["action_units"].items(), key=lambda item: -item[1])
-    if units:
+    if units and not none:
         shown = ", ".join(f"AU {unit} {p:.2f}" for unit, p in units if p >= 0.5)
         print(f"action units: {shown or 'none above 0.5'}")
     print(f"weights: {facts['weights']} ({facts['networks']} network(s))")
+
+
+def _in_words(seen: dict) -> str:
+    """The evidence for or against an expression, in a line."""
+    if seen["motion"] == 0:
+        return "none, no expression: onset and apex are the same picture"
+    return (
+        f"{'expression' if seen['found'] else 'none, no expression'}: the face moves by "
+        f"{seen['motion']:.4f} of its width, {seen['ratio']:.1f} times the clip's noise "
+        f"({seen['noise']:.4f}; an expression: more than {seen['threshold']:g} times)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """One clip, from its frames to class scores, by one network or by all folds' networks."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from data.corpora.description import CLASSES
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import IMAGE_SUFFIXES, read_image
 from data.faces import FaceFinder, FoundFace, NoFaceError
-from data.motion.flow import check_pair, clip_motion
+from data.motion.flow import check_shapes, clip_motion
+from data.motion.stillness import Evidence, weigh_motion
 from data.views import MakeViews
 from models.motion import UNITS, MotionNet
 from models.network import Network
@@ -43,6 +46,8 @@ class ClipFrames:
     """What was picked from a clip: uint8 (H, W, 3) RGB, and the same face in each.
 
     A single image is its own apex. A face is None where an index's frame shows none.
+    beside: the clip's frames next to the onset, and those next to the apex. spotted: the apex was
+    looked for.
     """
 
     apex: np.ndarray
@@ -51,6 +56,8 @@ class ClipFrames:
     onset: np.ndarray | None = None
     onset_face: FoundFace | None = None
     onset_number: int | None = None
+    beside: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]] = ((), ())
+    spotted: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ def pick_frames(clip: Path, onset: int | None, apex: int | None, faces: FaceFind
     source = all_frames(clip)
     if onset is not None and apex is not None and onset >= apex:
         raise UserError(f"{clip}: --onset {onset} does not come before --apex {apex}")
+    spotted = apex is None
     if apex is None:
         settings = ApexSettings(faces.name, face=faces.number)
         found = find_apex(_from(source, onset, clip), faces, settings, str(clip))
@@ -131,14 +139,47 @@ def pick_frames(clip: Path, onset: int | None, apex: int | None, faces: FaceFind
                 f"{clip}: --apex {apex}, but the first frame with a face is {onset}: an apex comes "
                 "after its onset"
             )
-    wanted = {number: image for number, image in read_frames(source) if number in (onset, apex)}
+    near = {number: _beside(source, number) - {onset, apex} for number in (onset, apex)}
+    images = _read_some(source, {onset, apex}.union(*near.values()))
     for name, number in (("--onset", onset), ("--apex", apex)):
-        if number not in wanted:
+        if number not in images:
             raise UserError(f"{clip}: no frame {number} ({name})")
-    first, second = wanted[onset], wanted[apex]
-    check_pair(first, second, str(clip))
+    first, second = images[onset], images[apex]
+    check_shapes(first, second, str(clip))
     onset_face, apex_face = faces.pair(first, second, str(clip))
-    return ClipFrames(second, apex_face, apex, first, onset_face, onset)
+    before, after = (
+        tuple(images[n] for n in sorted(near[number]) if n in images) for number in (onset, apex)
+    )
+    return ClipFrames(second, apex_face, apex, first, onset_face, onset, (before, after), spotted)
+
+
+def _beside(source: ClipSource, number: int) -> set[int]:
+    """The numbers of the frames before and after one."""
+    if isinstance(source, Path):
+        return {number - 1, number + 1}
+    numbers = sorted(source)
+    at = bisect_left(numbers, number)
+    return {*numbers[max(at - 1, 0) : at], *numbers[at + 1 : at + 2]}
+
+
+def _read_some(source: ClipSource, numbers: set[int]) -> dict[int, np.ndarray]:
+    """The frames of a clip that have these numbers; a video is read as far as they go."""
+    if isinstance(source, Path):
+        last = max(numbers)
+        frames = takewhile(lambda frame: frame[0] <= last, read_frames(source))
+        return {number: image for number, image in frames if number in numbers}
+    return dict(read_frames({number: source[number] for number in numbers & set(source)}))
+
+
+def find_expression(clip: ClipFrames, where: str) -> Evidence | None:
+    """Whether a clip shows an expression: its motion against its noise; None of a single image.
+
+    `where` names the clip in errors. NoFaceError where onset or apex shows no face.
+    """
+    if clip.onset is None:
+        return None
+    pair = _shown(clip.onset_face, where), _shown(clip.apex_face, where)
+    return weigh_motion(clip.onset, clip.apex, pair, clip.beside, clip.spotted, where)
 
 
 def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:

@@ -26,6 +26,7 @@ ASPECTS = (0.9, 1.7)  # height over width of a frame; more is a fault of the lan
 # Inner brow ends and cheeks move with expression; nose bridge, eye corners and jaw ends do not.
 STEADY = [27, 28, 29, 30, 36, 39, 42, 45, 0, 16]
 CHANNELS = ("u", "v", "strain")
+POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))  # of x and y in the head's motion
 
 
 def clip_motion(
@@ -49,10 +50,15 @@ def clip_motion(
 
 def check_pair(onset: np.ndarray, apex: np.ndarray, where: str) -> None:
     """UserError if two pictures can show no motion: their shapes differ, or nothing does."""
-    if onset.shape != apex.shape:
-        raise UserError(f"{where}: onset is {_shape(onset)} pixels, apex {_shape(apex)}")
+    check_shapes(onset, apex, where)
     if np.array_equal(onset, apex):
         raise UserError(f"{where}: onset and apex are the same picture: there is no motion in it")
+
+
+def check_shapes(onset: np.ndarray, apex: np.ndarray, where: str) -> None:
+    """UserError if two pictures differ in shape."""
+    if onset.shape != apex.shape:
+        raise UserError(f"{where}: onset is {_shape(onset)} pixels, apex {_shape(apex)}")
 
 
 def _shape(image: np.ndarray) -> str:
@@ -69,15 +75,30 @@ def motion_map(
     where: str = "clip",
 ) -> np.ndarray:
     """Motion map (3, size, size) of two pictures (H, W, 3) with their 68 landmarks (68, 2)."""
+    to_onset, to_apex, aspect = pair_frames(onset_points, apex_points, where)
+    work = measured_flow(look(onset, to_onset), look(apex, to_apex), aspect, 2 * size, flow)
+    return flow_to_maps(work[None], np.array([aspect]), size)[0]
+
+
+def pair_frames(
+    onset_points: np.ndarray, apex_points: np.ndarray, where: str
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The face's frame in onset and apex, each (3, 3) from FLOW_SIDE pixels of it, and its aspect.
+
+    Landmarks (68, 2). The apex's is the onset's, moved as the steady landmarks are.
+    """
     to_onset, aspect = face_frame(onset_points, where)
     to_onset = to_onset @ np.diag([1 / FLOW_SIDE, 1 / FLOW_SIDE, 1])  # from pixels of the frame
-    onset_to_apex = similarity(onset_points[STEADY], apex_points[STEADY])
-    first = _look(onset, to_onset)
-    second = _look(apex, onset_to_apex @ to_onset)
+    return to_onset, similarity(onset_points[STEADY], apex_points[STEADY]) @ to_onset, aspect
+
+
+def measured_flow(
+    first: np.ndarray, second: np.ndarray, aspect: float, side: int, flow: Flow = "dis"
+) -> np.ndarray:
+    """Flow (2, side, side) in face widths between two looks, the head's motion still in it."""
     moved = FLOWS[flow](first, second) / FLOW_SIDE  # shares of the frame
     moved[1] *= aspect
-    work = np.stack([resize(channel, 2 * size) for channel in moved])
-    return flow_to_maps(work[None], np.array([aspect]), size)[0]
+    return np.stack([resize(channel, side) for channel in moved])
 
 
 def face_frame(points: np.ndarray, where: str = "clip") -> tuple[np.ndarray, float]:
@@ -100,7 +121,7 @@ def face_frame(points: np.ndarray, where: str = "clip") -> tuple[np.ndarray, flo
     return frame, aspect
 
 
-def _look(image: np.ndarray, frame_to_image: np.ndarray) -> np.ndarray:
+def look(image: np.ndarray, frame_to_image: np.ndarray) -> np.ndarray:
     """The grey picture (FLOW_SIDE, FLOW_SIDE) uint8 of what a frame sees of an image."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     shrink = np.sqrt(abs(np.linalg.det(frame_to_image[:2, :2])))  # image pixels a frame pixel
@@ -155,21 +176,25 @@ def strain(flow: np.ndarray, aspect: np.ndarray) -> np.ndarray:
     return np.sqrt(du_dx**2 + (dv_dy / tall) ** 2 + 2 * shear**2)
 
 
-def remove_head_motion(flow: np.ndarray, rounds: int = 5) -> np.ndarray:
+def remove_head_motion(flow: np.ndarray, rounds: int = 5, degree: int = 1) -> np.ndarray:
     """Subtract from each channel of (N, C, R, R) the plane a + bx + cy that most of the face
-    follows: least absolute deviations over the face, by iterated reweighting."""
+    follows: least absolute deviations over the face, by iterated reweighting.
+
+    degree 2: a + bx + cy + dx² + exy + fy², which a round head's turns out of the plane follow.
+    """
     side = flow.shape[-1]
     step = max(side // 28, 1)
-    basis, weight = _plane_basis(side)
+    basis, weight = _head_basis(side, degree)
+    terms = len(basis)
     few = np.ascontiguousarray(flow[..., ::step, ::step]).reshape(*flow.shape[:2], -1)
-    b = np.ascontiguousarray(basis[:, ::step, ::step].reshape(3, -1))  # (3, P)
+    b = np.ascontiguousarray(basis[:, ::step, ::step].reshape(terms, -1))  # (terms, P)
     inside = weight[::step, ::step].ravel()
-    outer = (b[:, None] * b[None]).reshape(9, -1)
+    outer = (b[:, None] * b[None]).reshape(terms**2, -1)
     reweighted = np.broadcast_to(inside, few.shape)
     for _ in range(rounds):
-        normal = (reweighted @ outer.T).reshape(*few.shape[:2], 3, 3) + 1e-9 * np.eye(3)
+        normal = (reweighted @ outer.T).reshape(*few.shape[:2], terms, terms) + 1e-9 * np.eye(terms)
         right = (reweighted * few) @ b.T
-        plane = np.linalg.solve(normal, right[..., None])[..., 0]  # (N, C, 3)
+        plane = np.linalg.solve(normal, right[..., None])[..., 0]  # (N, C, terms)
         residual = np.abs(few - plane @ b)
         floor = 0.05 * residual.mean(-1, keepdims=True) + 1e-12
         reweighted = inside / np.maximum(residual, floor)
@@ -178,11 +203,12 @@ def remove_head_motion(flow: np.ndarray, rounds: int = 5) -> np.ndarray:
 
 
 @functools.cache
-def _plane_basis(side: int) -> tuple[np.ndarray, np.ndarray]:
+def _head_basis(side: int, degree: int) -> tuple[np.ndarray, np.ndarray]:
     at = (np.arange(side) + 0.5) / side * 2 - 1
     x, y = np.meshgrid(at, at)
     weight = face_mask(side)
-    return np.stack([np.ones_like(x), x, y]), weight / weight.sum()
+    terms = [x**i * y**j for i, j in POWERS if i + j <= degree]
+    return np.stack(terms), weight / weight.sum()
 
 
 @functools.cache

@@ -119,7 +119,7 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
     A clip with glasses also gets its onset and apex without them, under truth/without_glasses.
     """
     rng = generator(seed, clip.data, clip.subject, clip.name, "setting")
-    actions, rotation = _motion(clip, rng, seed)
+    actions, rotation = act(clip, rng, seed)
     setting = sample_setting(rng)
     noise = rng.uniform(0.8, 2.6)
     quality = int(rng.integers(86, 97))
@@ -149,8 +149,8 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _motion(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Facial actions (T, 52) and head rotations (T, 3) of a clip's frames."""
+def act(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Facial actions (T, 52) and head rotations (T, 3) of a clip's frames, rest included."""
     head = load_head()
     curve = intensity(clip, rng.uniform(0.8, 1.3))
     actions = curve[:, None] * head.action_vector(dict(clip.actions)).numpy()
