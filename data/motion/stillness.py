@@ -30,7 +30,7 @@ from .flow import (
 )
 
 LIDS_X, LIDS_Y = 0.17, (0.23, 0.43)  # the part around an eye that a blink moves, of the frame
-RIM = 0.88  # of the frame's radius: beyond it the backdrop moves against the face
+RIM = 0.88  # of the frame's radius: nearby it the backdrop moves against the face
 PATCH = (5, 5)  # cells of a map
 LEAST = 3e-4  # face widths, what flow can tell: noise is never taken for less
 SMOOTH = FLOW_SIDE / 24  # pixels: a difference as wide as this is light, not grain
@@ -83,7 +83,7 @@ def weigh_motion(
     to_apex = to_apex @ _head_motion(measured_flow(first, second, aspect, MOTION_SIZE), aspect)
     second = look(apex, to_apex)
     flow = measured_flow(first, second, aspect, MOTION_SIZE)
-    beyond = [
+    nearby = [
         _moved(measured_flow(one, look(other, frame), aspect, MOTION_SIZE))
         for one, picture, frame, others in (
             (first, onset, to_onset, beside[0]),
@@ -97,7 +97,7 @@ def weigh_motion(
     # few, in the midst of the expression.
     by_itself = _pair_noise(first, second, flow, aspect)
     low, high = (times * by_itself for times in PAIR)
-    noise = np.clip(max(beyond, default=np.inf), low, high)
+    noise = np.clip(max(nearby, default=np.inf), low, high)
     motion = 0.0 if np.array_equal(onset, apex) else _moved(flow)
     return Evidence(motion, float(np.hypot(noise, LEAST)), SPOTTED if spotted else GIVEN)
 
