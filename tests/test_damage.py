@@ -160,7 +160,7 @@ def test_views_and_maps_stay_with_their_clips(root, tmp_path, streams):
         maps = np.random.default_rng(number).normal(size=(3, 28, 28)).astype(np.float32)
         paths.append(tmp_path / f"{number}.npy")
         np.save(paths[-1], maps)
-    index.assign(motion_path=[str(p) for p in paths]).to_csv(
+    index.assign(motion_path=[str(p) for p in paths], motion_frame="own").to_csv(
         root / "index/smic_apex.csv", index=False
     )
     views = tmp_path / "views"

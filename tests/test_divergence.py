@@ -24,7 +24,7 @@ WAYS = {
     "2d": FROZEN | {"lr": 1e30},
     "motion, lean tuned": LEAN | {"lr": 1e30, "epochs": 9},
     "motion, lean from nothing": LEAN | {"lr": 1e30, "weights": "none", "epochs": 9},
-    "motion, linear tuned": {"streams": "motion", "lr": 1e37, "epochs": 9},
+    "motion, linear tuned": {"streams": "motion", "motion_net": "linear", "lr": 1e37, "epochs": 9},
     "2d and motion": FROZEN | {"streams": "2d+motion", "lr": 1e30},
 }
 

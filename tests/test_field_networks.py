@@ -448,7 +448,7 @@ def test_an_experiment_and_its_networks_in_use(name, ready, tmp_path, monkeypatc
     assert len(record["epochs"]) == (1 if name in KERNELS else 2)
     classifier = load_classifier(settings.folder / "weights/smic_01.safetensors")
     clip, scores = record["clips"][0]["clip"], record["epochs"][-1]["scores"][0]
-    maps = torch.from_numpy(read_map(ready / f"{clip[1:]}.npy"))[None]
+    maps = torch.from_numpy(read_map(ready / f"{clip[1:]}.npy", is_own=True))[None]
     found = predict(classifier, (maps,), torch.device("cpu"))
     assert list(found.classes.values()) == pytest.approx(scores, abs=1e-5)
     assert found.units == {}

@@ -282,7 +282,7 @@ GIB = 2**30
         ({"freeze": "trunk"}, 8, 9 * GIB, 6),
         ({}, 64, 640 * GIB, 10),  # folds
         ({}, 1, 64 * GIB, 1),
-        ({"streams": "motion"}, 8, 64 * GIB, 8),
+        ({"streams": "motion", "motion_net": "lean"}, 8, 64 * GIB, 8),
         ({"streams": "motion", "motion_net": "svm"}, 8, 64 * GIB, 1),
         ({"streams": "motion", "adapt": "none"}, 8, 64 * GIB, 1),
         ({"workers": 3}, 1, 0, 3),

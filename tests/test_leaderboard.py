@@ -325,7 +325,7 @@ def test_wrong_commands_write_nothing(folder, tmp_path):
         (
             root,
             ("--networks", "resnet18"),
-            "resnet18: no such network; there are linear",
+            "resnet18: no such network; there are directed",
         ),
         (root, ("--epochs", 0), "--epochs 0: at least 1"),
         (root, ("--inner", 1), "--inner 1: at least 2 groups"),
@@ -353,7 +353,7 @@ def test_rows_are_the_registrys_and_nothing_is_chosen_where_there_is_one_epoch()
     names = [row.name for row in rows]
     networks = list(dict.fromkeys(row.networks[0] for row in rows if not row.is_choice))
     assert networks == network_names("motion_net")
-    assert names[:3] == ["linear", "linear_zero_shot", "linear_tuned"]
+    assert names[:3] == ["directed", "directed_zero_shot", "directed_tuned"]
     assert names[-2:] == ["chosen", "ensemble"] and len(set(names)) == len(names)
     for row in rows:
         assert (row.settings.inner > 0) == (row.settings.passes > 1 or row.is_choice)

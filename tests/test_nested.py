@@ -212,7 +212,7 @@ def test_labels_that_only_selection_could_exploit(tmp_path):
     rng = np.random.default_rng(0)
     index = index_of(rng.integers(0, 3, (16, 6)).tolist())
     settings = Settings(
-        streams="motion", epochs=15, inner=3, choose=("seed=1,2,3,4",), choose_ensemble=3,
+        streams="motion", motion_net="linear", epochs=15, inner=3, choose=("seed=1,2,3,4",), choose_ensemble=3,
         result=tmp_path, experiment="noise",
     )  # fmt: skip
     runners = [
@@ -241,7 +241,7 @@ def test_labels_that_only_selection_could_exploit(tmp_path):
 
 def test_nested_takes_its_epoch_of_the_stated_run_where_nothing_else_is_chosen():
     index = index_of([(0, 1, 2)] * 6)
-    settings = Settings(streams="motion", epochs=9, inner=3)
+    settings = Settings(streams="motion", motion_net="linear", epochs=9, inner=3)
     runner = Noise(settings, index)
     job = Job(settings, index, runner, candidates=(Candidate({}, runner, 9),))
     fold = plan_folds(index, settings)[2]
@@ -270,7 +270,12 @@ def test_nested_takes_its_epoch_of_the_stated_run_where_nothing_else_is_chosen()
 def test_an_ensembles_scores_are_the_mean_of_its_members():
     index = index_of([(0, 1, 2)] * 6)
     settings = Settings(
-        streams="motion", epochs=4, inner=2, choose=("seed=1,2,3",), choose_ensemble=6
+        streams="motion",
+        motion_net="linear",
+        epochs=4,
+        inner=2,
+        choose=("seed=1,2,3",),
+        choose_ensemble=6,
     )
     runners = {values["seed"]: Noise(one, index) for values, one in candidates(settings)}
     members = tuple(Candidate({"seed": seed}, one, 4) for seed, one in runners.items())
@@ -305,7 +310,9 @@ def test_a_candidate_that_diverges_is_named():
 def test_progress_counts_what_is_trained_for_the_choice(capsys, monkeypatch):
     """Two stated epochs, two groups of four and a last training of four: 14 passes a fold."""
     index = index_of([(0, 1, 2)] * 4)
-    settings = Settings(streams="motion", epochs=2, inner=2, choose=("epochs=4",))
+    settings = Settings(
+        streams="motion", motion_net="linear", epochs=2, inner=2, choose=("epochs=4",)
+    )
     (candidate,) = [
         Candidate(values, Noise(one, index), one.passes) for values, one in candidates(settings)
     ]

@@ -59,7 +59,7 @@ def test_leaving_one_corpus_out(world, index, tmp_path):
         assert set(index["data"].iloc[fold.test]) == {fold.data_sub}
         assert sorted([*fold.train, *fold.test]) == list(range(len(index)))
     run_experiment(settings)
-    assert settings.name == "composite_motion_linear_lodo"
+    assert settings.name == "composite_motion_directed_lodo"
     assert [record["trained_on"] for record in read_records(settings.folder)] == [
         ["samm", "smic"], ["casme2", "smic"], ["casme2", "samm"],
     ]  # fmt: skip
@@ -93,7 +93,7 @@ def test_training_on_corpora_by_name(world, index, tmp_path):
     settings = settings_in(
         world, tmp_path, train_on=("smic", "casme2"), test_on=("samm",), save_weights=True
     )
-    assert settings.name == "composite_motion_linear_smic_casme2_to_samm"
+    assert settings.name == "composite_motion_directed_smic_casme2_to_samm"
     run_experiment(settings)
     (record,) = read_records(settings.folder)
     assert record["data_sub"] == "samm"

@@ -153,7 +153,10 @@ def test_a_trunk_is_one_entry(monkeypatch, worlds, tmp_path):
     [
         ({"network": "resnet"}, "--network resnet: no such one; there are capsule, baseline"),
         ({"network": "lean"}, "--network lean: no such one; there are capsule, baseline"),
-        ({"motion_net": "capsule"}, "--motion-net capsule: no such one; there are linear, lean"),
+        (
+            {"motion_net": "capsule"},
+            "--motion-net capsule: no such one; there are directed, linear, lean",
+        ),
         ({"trunk": "vgg"}, "--trunk vgg: no such one; there are resnet18, vgg11, efficient"),
         ({"network": "baseline", "streams": "motion"}, "reads --streams 2d, not motion"),
     ],
