@@ -212,8 +212,8 @@ def test_labels_that_only_selection_could_exploit(tmp_path):
     rng = np.random.default_rng(0)
     index = index_of(rng.integers(0, 3, (16, 6)).tolist())
     settings = Settings(
-        streams="motion", motion_net="linear", epochs=15, inner=3, choose=("seed=1,2,3,4",), choose_ensemble=3,
-        result=tmp_path, experiment="noise",
+        streams="motion", motion_net="linear", epochs=15, inner=3, choose=("seed=1,2,3,4",),
+        choose_ensemble=3, result=tmp_path, experiment="noise",
     )  # fmt: skip
     runners = [
         Candidate(values, Noise(one, index), one.passes) for values, one in candidates(settings)
