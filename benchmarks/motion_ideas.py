@@ -1,6 +1,6 @@
 """What ideas for reading motion maps are worth: one at a time, leave-one-subject-out.
 
-python -m benchmarks.motion_ideas --maps FILE.npz
+python -m benchmarks.motion_ideas --maps FOLDER
 """
 
 from collections.abc import Callable
@@ -13,14 +13,16 @@ from rich.progress import track
 from threadpoolctl import threadpool_limits
 
 from common.cli import run_script
+from common.errors import UserError
 from loso.at_once import class_scores
+from loso.folds import Fold, make_folds
 from loso.metrics import scores
 from loso.prior import fit_head, ranking, span
 from loso.synthetic_weights import load_synthetic
 from models.directed import Directions
 from models.motion import flip, standardise
 
-from .few_subjects import each_subject, read
+from .leaderboard.maps import read_board
 
 Maps = np.ndarray  # (N, 3, S, S), standardised
 
@@ -32,16 +34,20 @@ def main(maps: Path) -> None:
     is called transductive sees the held-out subject's maps, without labels.
 
     Args:
-        maps: an .npz of maps onset_apex and apex_offset (N, 3, S, S), label and data_sub (N,).
+        maps: as for benchmarks.leaderboard, with maps from apex to offset.
     """
     threadpool_limits(1)
     torch.set_num_threads(1)
-    raw, labels, subjects = read(maps)
-    back = _standard(read(maps, "apex_offset")[0])
-    here = _standard(raw)
+    clips = read_board(maps, None, "auto").clips
+    if clips.motion is None or clips.motion_offset is None:
+        raise UserError(f"--maps {maps}: no maps from apex to offset, which some ideas read")
+    labels, subjects = clips.labels.numpy(), clips.index["data_sub"].to_numpy()
+    folds = make_folds(clips.index, 3)
+    raw = clips.motion.numpy()
+    here, back = _standard(clips.motion), _standard(clips.motion_offset)
     net = load_synthetic("directed")
     metric = _features(net.body, here)
-    prior = class_logits(net, raw)
+    prior = np.log(np.clip(class_scores(net, raw), 1e-12, 1)).astype(float)
     nothing = np.zeros_like(prior)
     parted = _parted(here)
     ideas: dict[str, tuple[np.ndarray, np.ndarray]] = {
@@ -65,15 +71,10 @@ def main(maps: Path) -> None:
     }
     print("idea | UF1 | UAR | ranking")
     for name, (x, offset) in ideas.items():
-        found = _held_out(x, labels, subjects, offset, name)
+        found = _held_out(x, labels, folds, offset, name)
         _tell(name, found, labels)
     _tell("zero-shot", prior, labels)
     _tell("zero-shot, prior 0.5 0.3 0.2", prior + np.log([0.5, 0.3, 0.2]), labels)
-
-
-def class_logits(net: torch.nn.Module, maps: np.ndarray) -> np.ndarray:
-    """Logarithms of class probabilities (N, C)."""
-    return np.log(np.clip(class_scores(net, maps), 1e-12, 1)).astype(float)  # type: ignore[arg-type]
 
 
 def _tell(name: str, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -82,19 +83,19 @@ def _tell(name: str, logits: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _held_out(
-    x: np.ndarray, labels: np.ndarray, subjects: np.ndarray, offset: np.ndarray, name: str
+    x: np.ndarray, labels: np.ndarray, folds: list[Fold], offset: np.ndarray, name: str
 ) -> np.ndarray:
     """Logits (N, C) of each subject's clips from regression on all the others'."""
     logits = np.empty_like(offset)
-    for fold in track(each_subject(subjects), name, transient=True):
+    for fold in track(folds, name, transient=True):
         axes = span(x[fold.train])
         weight, bias = fit_head(x[fold.train] @ axes, labels[fold.train], offset[fold.train])
         logits[fold.test] = x[fold.test] @ axes @ weight + bias + offset[fold.test]
     return logits
 
 
-def _standard(maps: np.ndarray) -> Maps:
-    return standardise(torch.from_numpy(maps)).numpy()
+def _standard(maps: torch.Tensor) -> Maps:
+    return standardise(maps).numpy()
 
 
 def _mirrored(maps: Maps) -> Maps:

@@ -10,7 +10,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, StepLR
 
 from data.clip_set import ClipSet
-from models.motion import ClassNet, MotionNet, as_class_net, standardise, vary
+from models.motion import (
+    ClassNet,
+    MotionNet,
+    as_class_net,
+    as_motion_net,
+    standardise,
+    vary,
+)
 from models.registry import MotionLearning
 
 from .at_once import AT_ONCE, class_scores, log_loss, one_epoch, regression, with_head
@@ -51,22 +58,25 @@ class MotionRunner:
     def _run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], ClassNet]:
         settings = self.settings
         torch.manual_seed(fold.seed(settings.seed))  # of what neither weights nor fold decide
-        if settings.at_once and settings.first_weights == "none":
-            fit = AT_ONCE[settings.motion_net]
-            epochs, network = fit(self.maps, self.labels, fold, settings.classes)
+        if settings.at_once:
+            epochs, network = self._fit(fold)
             on_epoch(epochs[0])
             return epochs, network
         start = as_class_net(build_network(settings, self.state))
-        if settings.at_once:
-            assert isinstance(start, MotionNet)  # networks of a prior are
-            # A head that no weights were loaded into is none to start from.
-            shares = SHARES if any(n.startswith("classes.") for n in self.state or ()) else (0.0,)
-            epochs, network = prior_epochs(
-                start, self.maps, self.labels, self.subjects, fold, settings.seed, shares
-            )
-            on_epoch(epochs[0])
-            return epochs, network
         return motion_epochs(start, self.maps, self.labels, fold, settings, on_epoch)
+
+    def _fit(self, fold: Fold) -> tuple[list[dict], ClassNet]:
+        """A fold in one go, from nothing or from a prior."""
+        settings = self.settings
+        if self.state is None:
+            fit = AT_ONCE[settings.motion_net]
+            return fit(self.maps, self.labels, fold, settings.classes)
+        start = as_motion_net(build_network(settings, self.state))
+        # A head that no weights were loaded into is none to start from.
+        shares = SHARES if any(name.startswith("classes.") for name in self.state) else (0.0,)
+        return prior_epochs(
+            start, self.maps, self.labels, self.subjects, fold, settings.seed, shares
+        )
 
 
 @torch.no_grad()

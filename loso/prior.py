@@ -78,7 +78,7 @@ def choose_share(
     share. With one subject there is nobody to hold out: then it is the largest.
     """
     groups = min(GROUPS, len(np.unique(subjects)))
-    if groups < 2:
+    if groups < 2 or len(shares) == 1:
         return shares[-1]
     group = subject_groups(labels, subjects, groups, seed)
     ranked = []
