@@ -18,6 +18,8 @@ def main(
     index: Path | None = None,
     root: Path | None = None,
     image: Path | None = None,
+    onset: Path | None = None,
+    views: tuple[Literal["motion"], ...] = (),
     backend: BackendName = "auto",
     assets: Path | None = None,
     landmarks: FinderName | None = None,
@@ -36,6 +38,8 @@ def main(
         index: an index that prepare_data.py or smic_processing.py wrote.
         root: the folder that the index's paths start from.
         image: one image instead of an index.
+        onset: the onset frame of the image's clip, of the same size.
+        views: besides the views of the shape: motion (how the surface moved since the onset).
         backend: auto: DECA if --assets has its files, else anny.
         assets: DECA's and FLAME's files; python -m deca.assets where.
         landmarks: fan or dlib (default: fan if its weights are here, else dlib).
@@ -51,6 +55,8 @@ def main(
     """
     if (image is None) == (index is None) or (index is not None and root is None):
         raise UserError("give --index and --root, or --image for one image")
+    if onset is not None and image is None:
+        raise UserError("--onset goes with --image: an index names its onsets")
     if image is not None and out.exists():
         raise UserError(f"{out}: is there already; --out names a new folder for --image")
     # Here, so that --help and wrong flags need no seconds of imports.
@@ -59,17 +65,18 @@ def main(
     from common.parallel import cores
     from data.faces import face_cache
     from deca.batch import Engine, reconstruct_index
-    from deca.frame import Extras, read_face, write_head
+    from deca.frame import Extras, check_onset, read_face, write_head
 
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")
     device = "cuda" if cuda and device != "cpu" else "cpu"
     engine = Engine(backend, assets, choose_finder(landmarks), device, face, face_cache())
-    extras = Extras(mesh, panel)
+    extras = Extras(mesh, panel, motion="motion" in views)
     if image is not None:
         reconstructs, faces = engine.load()
-        shown = read_face(image, faces, "")
+        shown = read_face(image, faces, "", onset)
+        check_onset(shown, image, extras)
         (head,) = reconstructs.reconstruct([shown])
         write_head(head, shown, reconstructs.name, out, extras)
         claim_views(out, reconstructs.name)

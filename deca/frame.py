@@ -23,7 +23,7 @@ from .crop import SIZE
 from .mesh import save_mesh
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import render_frontal, render_views
+from .render_views import render_frontal, render_motion, render_views
 
 LARGEST = 2048  # pixels: greater images are reduced before anything else
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
@@ -35,14 +35,14 @@ class Extras:
 
     mesh: Literal["obj", "glb"] | None = None
     panel: bool = False
+    motion: bool = False  # also the views that show how the surface moved since the onset
 
     def files(self) -> set[str]:
         """The names of all the files that a frame's folder is to hold."""
         names = {*view_names(), "frontal.jpg", "textured.jpg", "codes.npz"}
-        return names | ({f"head.{self.mesh}"} if self.mesh else set()) | self._panel()
-
-    def _panel(self) -> set[str]:
-        return {"panel.jpg"} if self.panel else set()
+        names |= {f"head.{self.mesh}"} if self.mesh else set()
+        names |= {"panel.jpg"} if self.panel else set()
+        return names | (set(view_names("motion")) if self.motion else set())
 
 
 def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") -> Backend:
@@ -90,6 +90,12 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
     return Face(image, face.landmarks, subject, before, 1 / shrink, face.found_by)
 
 
+def check_onset(face: Face, path: Path, extras: Extras) -> None:
+    """UserError where views of motion are asked for, and a face has no onset."""
+    if extras.motion and face.onset is None:
+        raise UserError(f"{path}: no onset that shows its face: no motion for views to show")
+
+
 def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray | None:
     try:
         onset = reduced(read_image(path), shrink)
@@ -123,8 +129,11 @@ def write_head(
         part.chmod(0o755)
         _write(head, face, backend, part, missing_files(folder, extras))
         if folder.exists():
-            for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".obj"):
-                path.replace(folder / path.name)  # an .obj last: its material is there then
+            files = (path for path in part.rglob("*") if path.is_file())
+            for path in sorted(files, key=lambda path: path.suffix == ".obj"):
+                target = folder / path.relative_to(part)
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)  # an .obj last: its material is there then
         else:
             part.replace(folder)
     except OSError as error:
@@ -140,10 +149,16 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
         pictures |= dict(zip(view_names(), render_views(head), strict=True))
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
         pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
+    if not names.isdisjoint(view_names("motion")):
+        moved = render_motion(head)
+        if moved is None:
+            raise ValueError("views of motion are of a face with an onset")
+        pictures |= dict(zip(view_names("motion"), moved, strict=True))
+        (folder / "motion").mkdir()
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     for name in names & pictures.keys():
-        Image.fromarray(pictures[name]).save(folder / name, quality=95)
+        Image.fromarray(pictures[name]).save(folder / name, quality=95)  # .png without loss
     if "codes.npz" in names:
         codes: dict[str, Any] = {
             "backend": np.array(backend),

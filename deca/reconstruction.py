@@ -47,6 +47,7 @@ class Framing:
 
     centre: Tensor  # (3,) metres
     scale: float  # image space (the image is 2 wide) per metre
+    filled: float = 0.85  # of the image's height, by crown to chin
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Reconstruction:
     landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
     codes: dict[str, np.ndarray]  # every coefficient, by name
+    motion: Tensor | None = None  # (V, 3) metres: how `frontal` came here since the clip's onset
 
 
 class Backend(Protocol):
@@ -98,4 +100,4 @@ def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:
     """
     head = vertices[vertices[:, 1] >= chin[1]]
     low, high = head.amin(0), head.amax(0)
-    return Framing((low + high) / 2, float(2 * filled / (high[1] - low[1])))
+    return Framing((low + high) / 2, float(2 * filled / (high[1] - low[1])), filled)

@@ -48,7 +48,7 @@ class Images:
         self.device = device
 
     def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
-        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 3 + 13, S, S), as streams read.
+        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 39, S, S), as streams read.
 
         All streams of a sample get the same augmentation.
         """
@@ -57,7 +57,7 @@ class Images:
         if frames is not None:
             frames = augment(frames, sample, size, layout)
         if views is not None:
-            views = augment(views, sample, size, layout, views=True)
+            views = augment(views, sample, size, layout, self.settings.views_show)
         motion = self._motion(clips)
         if motion is not None and sample.flip.any():
             flipped = sample.flip.to(motion.device).view(-1, 1, 1, 1)
@@ -91,7 +91,7 @@ class Images:
         return network(*batch)
 
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Frames (B, 3, h, w) and views (B, 13, h, w), uint8; None for what no stream reads."""
+        """Frames (B, 3, h, w) and views (B, 13 or 39, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             rows = rows[clips, slots].to(pictures.device)
@@ -118,7 +118,7 @@ def arrange(
 ) -> Batch:
     """What a network reads, one tensor a stream.
 
-    frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
+    frames (B, 3, S, S), views (B, 13, S, S) grey or (B, 39, S, S), motion (B, 3, s, s); None for what no stream
     reads. ValueError where a stream has nothing.
     """
     pictures = [stream for stream in (frames, views) if stream is not None]

@@ -21,7 +21,8 @@ from .records import (
     seed_folders,
 )
 from .selection.chance import FoldFacts, chance_uf1, fold_facts
-from .settings import FREE, Settings, first_difference, modern_facts
+from .names import modern_facts
+from .settings import FREE, Settings, first_difference
 
 LOG_COLUMNS = ["experiment", "protocol", "data", "subject", "clip", "label", "prediction", "seed"]
 _LOG_ORDER = [*LOG_COLUMNS[:5], "seed"]

@@ -111,6 +111,8 @@ def _check_network(settings: "Settings") -> None:
         raise UserError(f"--network baseline goes with --trunk {' or '.join(whole)}")
     if settings.views == 14 and streams != "3d":
         raise UserError("--views 14 goes with --streams 3d")
+    if settings.views_show != "shape" and not settings.reads_views:
+        raise UserError(f"--views-show {settings.views_show} goes with --streams 3d or dual")
     if settings.softmax_twice and network != "baseline":
         raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
     if settings.freeze == "trunk" and settings.first_weights == "none":

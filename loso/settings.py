@@ -11,6 +11,7 @@ import tyro
 from data.augmentation import Augment
 from data.index import index_path
 from data.motion.flow import Flow
+from data.views import ViewsShow
 from models.registry import (
     DEFAULT_MOTION_NET,
     DEFAULT_NETWORK,
@@ -26,7 +27,7 @@ from models.registry import (
     network_names,
 )
 
-from .names import experiment_name
+from .names import experiment_name, modern
 from .rules import check_settings
 
 # Values of --weights that name no file.
@@ -104,6 +105,9 @@ class Settings:
     """How several streams become one; attention is coordinate attention, the paper's."""
     views: OfNetwork[Literal[13, 14]] = 13
     """Pictures of the 3d stream alone: the 13 views, or 14 with the apex frame first."""
+    views_show: OfNetwork[ViewsShow] = "shape"
+    """What views show: shape (the grey head, the paper's), motion (its surface's since the onset),
+    or clean (its colours without glasses)."""
     trunk: OfNetwork[TrunkName] = "resnet18"
     """ImageNet network that the pictures go through first."""
     image_size: OfNetwork[int] = 224
@@ -273,16 +277,6 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
-
-
-def modern(weights: str) -> str:
-    """--weights as this version spells it: drawn was the word for synthetic up to 0.1."""
-    return "synthetic" if weights == "drawn" else weights
-
-
-def modern_facts(facts: Mapping) -> dict:
-    """Settings.facts as an earlier version kept them, spelled as this one does."""
-    return {**facts, "weights": modern(facts["weights"])} if "weights" in facts else dict(facts)
 
 
 def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str | None:

@@ -11,9 +11,9 @@ from torch import Tensor
 from deca.geometry import vertex_normals
 from deca.raycast import Scene
 from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels
+from deca.surface_motion import surface_motion
 from deca.texture import UvMap, image_texture
 
-from .actions import actions_between, face_flow
 from .atlas import head_topology
 from .fit import Fit, LandmarkModel, fit
 from .head import load_head, rotation_matrix
@@ -23,7 +23,6 @@ CHIN = 8  # landmark
 EYES = [36, 45]  # outer corners
 SKIN, WHITE, MOUTH = (0.75, 0.58, 0.48), (0.85, 0.83, 0.8), (0.35, 0.15, 0.14)
 FADE = 0.015  # metres
-FLOW_POINTS = 700  # at most
 
 
 class AnnyBackend:
@@ -45,12 +44,11 @@ class AnnyBackend:
         margin = 0.2 * self.model.width
         low, high = inner.amin(0) - margin, inner.amax(0) + margin
         front = ((mean >= low) & (mean <= high)).all(1)
-        moving = front & (vertex_normals(mean[None], self.head.faces)[0, :, 2] > 0.4)
         self.skin = self._of("skin")
+        facing = vertex_normals(mean[None], self.head.faces)[0, :, 2] > 0.4
+        self.moving = front & facing & self.skin
         # Where skin colour is measured.
         self.front = self._painted((front & self.skin).float()[:, None])[0]
-        chosen = (moving & self.skin).nonzero()[:, 0]
-        self.tracked = chosen[:: max(1, len(chosen) // FLOW_POINTS)]
         colours = mean.new_tensor(MOUTH).repeat(len(mean), 1)
         colours[self._of("eyes")] = mean.new_tensor(WHITE)
         colours[self.skin] = mean.new_tensor(SKIN)
@@ -87,35 +85,48 @@ class AnnyBackend:
         known = torch.zeros_like(people, dtype=torch.bool)
         with torch.enable_grad():
             found = fit(self.model, landmarks, people, deltas, known)
+        motions: list[Tensor | None] = [None] * len(faces)
         for i, face in enumerate(faces):
             if face.onset is None:
                 continue
-            known[i], deltas[i] = True, self._delta(face, face.onset, found, i, int(people[i]))
+            delta, motions[i] = self._since(face, face.onset, found, i, int(people[i]))
+            known[i], deltas[i] = True, delta
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
         return [
-            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None)
+            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None, motions[i])
             for i, face in enumerate(faces)
         ]
 
-    def _delta(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Tensor:
-        """Facial actions (52,) at the apex minus those at the onset."""
+    def _since(
+        self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int
+    ) -> tuple[Tensor, Tensor]:
+        """Facial actions (52,) at the apex minus the onset's, and the motion (V, 3) of `frontal`."""
         identity = found.phenotypes[person, None], found.changes[person, None]
         turn = rotation_matrix(found.rotation[i, None])[0]
-        points = self.head(*identity, found.actions[i, None], found.rotation[i, None])[0]
-        points = points[self.tracked]
-        camera = found.camera[i]
-        pixels = to_pixels(points, camera).cpu().numpy()
-        flip = camera[0] * points.new_tensor([1.0, -1.0, 1.0])
-        offsets = (self.head.action_offsets[:, self.tracked] @ turn.T * flip).cpu().numpy()
-        width = float(np.linalg.norm(np.subtract(*face.landmarks[EYES])))
-        flow = face_flow(onset, face.image, pixels, width)
-        delta = actions_between(flow, (points * flip).cpu().numpy(), offsets, width)
-        return torch.from_numpy(delta).to(self.device)
+        vertices = self.head(*identity, found.actions[i, None], found.rotation[i, None])
+        delta, motion = surface_motion(
+            onset,
+            face.image,
+            vertices[0],
+            vertex_normals(vertices, self.head.faces)[0],
+            self.head.action_offsets @ turn.T,
+            self.moving,
+            self.head.faces,
+            found.camera[i],
+            float(np.linalg.norm(np.subtract(*face.landmarks[EYES]))),
+        )
+        return delta, motion @ turn
 
     def _head(
-        self, face: Face, found: Fit, i: int, person: int, delta: Tensor | None
+        self,
+        face: Face,
+        found: Fit,
+        i: int,
+        person: int,
+        delta: Tensor | None,
+        motion: Tensor | None,
     ) -> Reconstruction:
         neutral = self.head.neutral(found.phenotypes[person, None], found.changes[person, None])
         frontal = self.head.move(neutral, found.actions[i, None])
@@ -137,6 +148,7 @@ class AnnyBackend:
             frontal=frontal[0],
             rotation=turn,
             normals=normals[0],
+            motion=motion,
             normal_map=None,
             texture=self._texture(face, vertices[0], normals[0] @ turn.T, found.camera[i]),
             framing=frame_head(neutral[0], self.model.pick(neutral)[0, CHIN]),
