@@ -10,7 +10,7 @@ from typing import Literal
 from common.cli import run_script
 from common.errors import UserError
 from data.landmarks import FinderName, choose_finder
-from data.views import BackendName, claim_views
+from data.views import BackendName, MakerName, claim_views
 
 
 def main(
@@ -21,6 +21,7 @@ def main(
     backend: BackendName = "auto",
     assets: Path | None = None,
     landmarks: FinderName | None = None,
+    views: Literal["centred", "original"] = "centred",
     mesh: Literal["obj", "glb"] | None = None,
     panel: bool = False,
     four_frames: bool = False,
@@ -39,6 +40,8 @@ def main(
         backend: auto: DECA if --assets has its files, else anny.
         assets: DECA's and FLAME's files; python -m deca.assets where.
         landmarks: fan or dlib (default: fan if its weights are here, else dlib).
+        views: centred: crown to chin fill 85% of the height; original: as DECA's published code
+            frames them, for the backend deca alone.
         mesh: also write each head as a mesh.
         panel: also write input | reconstruction | frontal | its colours.
         four_frames: also the frames of the index's four-frames companion.
@@ -53,6 +56,11 @@ def main(
         raise UserError("give --index and --root, or --image for one image")
     if image is not None and out.exists():
         raise UserError(f"{out}: is there already; --out names a new folder for --image")
+    maker: BackendName | MakerName = backend
+    if views == "original":
+        if backend == "anny":
+            raise UserError("--views original is DECA's framing: leave out --backend anny")
+        maker = "deca_original"
     # Here, so that --help and wrong flags need no seconds of imports.
     import torch
 
@@ -65,7 +73,7 @@ def main(
     if device == "cuda" and not cuda:
         raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")
     device = "cuda" if cuda and device != "cpu" else "cpu"
-    engine = Engine(backend, assets, choose_finder(landmarks), device, face, face_cache())
+    engine = Engine(maker, assets, choose_finder(landmarks), device, face, face_cache())
     extras = Extras(mesh, panel)
     if image is not None:
         reconstructs, faces = engine.load()

@@ -25,6 +25,8 @@ _RECORD = "views.json"
 # pictures are uint8 (H, W, 3) RGB
 MakeViews = Callable[[np.ndarray, FoundFace | None, np.ndarray | None, tuple[int, int]], np.ndarray]
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
+# Who made views, by their record: deca_original is DECA with its own framing of the views.
+MakerName = Literal["deca", "anny", "deca_original"]
 
 
 def view_names() -> list[str]:

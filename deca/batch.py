@@ -22,7 +22,7 @@ from data.face_search import FOUND_BY, FoundBy
 from data.faces import FaceFinder, NoFaceError, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
-from data.views import BackendName, claim_views, note_faceless, view_folder
+from data.views import BackendName, MakerName, claim_views, note_faceless, view_folder
 
 from .frame import Extras, load_backend, missing_files, read_face, write_head
 from .reconstruction import Backend, Face
@@ -32,7 +32,7 @@ from .reconstruction import Backend, Face
 class Engine:
     """What reconstructs; each process loads its own."""
 
-    backend: BackendName
+    backend: BackendName | MakerName
     assets: Path | None
     landmarks: FinderName
     device: str  # cpu or cuda

@@ -14,7 +14,7 @@ from common.errors import UserError, warn
 from data.disk.frames import UnreadableImageError, read_image
 from data.faces import FaceFinder, NoFaceError
 from data.geometry import reduced
-from data.views import BackendName, view_names
+from data.views import BackendName, MakerName, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
 
@@ -25,7 +25,7 @@ from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
 from .render_views import render_frontal, render_views
 
-LARGEST = 2048  # pixels: greater images are reduced before anything else
+LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
 
 
@@ -45,17 +45,19 @@ class Extras:
         return {"panel.jpg"} if self.panel else set()
 
 
-def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") -> Backend:
+def load_backend(
+    name: BackendName | MakerName, assets: Path | None, device: str = "cpu"
+) -> Backend:
     """DECA or anny; auto: DECA if its files are right, else anny. A line on stderr says which.
 
     With `auto`, a folder of assets that was given and cannot be used is a warning.
     """
     if name == "anny":
         return AnnyBackend(device)
-    if name == "deca":
+    if name != "auto":
         if assets is None:
             raise UserError("the backend deca needs --assets FOLDER: python -m deca.assets where")
-        return DecaBackend(load_assets(assets), device)
+        return DecaBackend(load_assets(assets), device, name == "deca_original")
     if assets is None:
         print("backend: anny (no --assets given)", file=sys.stderr)
         return AnnyBackend(device)
@@ -77,22 +79,26 @@ def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = 
     UnreadableImageError if the apex is no image, NoFaceError if it shows no face.
     """
     image = read_image(path)
+    before = None if onset is None else _read_onset(onset, image.shape)
     shrink = min(1, LARGEST / max(image.shape[:2]))
-    image = reduced(image, shrink)
-    before = None if onset is None else _read_onset(onset, image.shape, shrink)
-    first, face = faces.follow(before, image, str(path))
+    first, face = faces.follow(
+        None if before is None else reduced(before, shrink), reduced(image, shrink), str(path)
+    )
     if face is None:
         what = f"no face found by {faces.name}" if first is None else "not the face of the onset"
         raise NoFaceError(f"{path}: {what}")
     if before is not None and first is None:
         warn(f"{onset}: no face in the onset: no facial actions since then")
         before = None
-    return Face(image, face.landmarks, subject, before, 1 / shrink, face.found_by)
+    landmarks = face.landmarks
+    if shrink < 1:
+        landmarks = (landmarks + 0.5) / shrink - 0.5
+    return Face(image, landmarks, subject, before, face.found_by)
 
 
-def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray | None:
+def _read_onset(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
-        onset = reduced(read_image(path), shrink)
+        onset = read_image(path)
     except UnreadableImageError as error:
         warn(f"{error}: no facial actions since the onset")
         return None
@@ -147,9 +153,9 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
     if "codes.npz" in names:
         codes: dict[str, Any] = {
             "backend": np.array(backend),
-            "landmarks": face.to_file(head.landmarks),
+            "landmarks": head.landmarks,
             "found_by": np.array(face.found_by),
-            "projected": face.to_file(head.projected),
+            "projected": head.projected,
             **head.codes,
         }
         np.savez(folder / "codes.npz", **codes)

@@ -2,29 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data.face_search import FoundBy
+from data.views import MakerName
 
 
 @dataclass(frozen=True)
 class Face:
     """One face to reconstruct."""
 
-    image: np.ndarray  # uint8 (H, W, 3) RGB, any size
+    image: np.ndarray  # uint8 (H, W, 3) RGB, any size, as it is in its file
     landmarks: np.ndarray  # (68, 2) in the image's pixels
     subject: str = ""  # faces of one subject may share an identity
     onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
-    pixel: float = 1.0  # of `image`, in pixels of the file: large images are reduced
     found_by: FoundBy = "detector"  # how the landmarks came about
-
-    def to_file(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 2) in the image's pixels -> in the file's."""
-        return (points + 0.5) * self.pixel - 0.5
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,11 @@ class Topology:
 
 @dataclass(frozen=True)
 class Framing:
-    """What the views look at: the same for every yaw and expression of a head."""
+    """What the views look at: the same for every yaw of a head."""
 
-    centre: Tensor  # (3,) metres
+    centre: Tensor  # (3,) metres: what the head turns about
     scale: float  # image space (the image is 2 wide) per metre
+    place: Tensor | None = None  # (3,) metres: where the centre lies; None: in the middle
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Reconstruction:
     """A head: metres, x right in the image, y up, z towards the viewer.
 
     All tensors are on one device. The camera is scaled orthographic, from metres to the input
-    image's pixels: column = x + scale * X, row = y - scale * Y.
+    image's pixels, whose centres are whole numbers: column = x + scale * X, row = y - scale * Y.
     """
 
     topology: Topology
@@ -75,7 +72,7 @@ class Backend(Protocol):
     """A way to get from faces to heads."""
 
     @property
-    def name(self) -> Literal["deca", "anny"]:
+    def name(self) -> MakerName:
         """What the views' record and --backend call it."""
         ...
 

@@ -43,14 +43,16 @@ def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, 
 
 def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
     """What is seen from each yaw, and the rotation (3, 3) that it is."""
-    camera = head.frontal.new_tensor([[head.framing.scale, 0, 0]])
-    points = project((head.frontal - head.framing.centre)[None], camera)[0]
+    framing = head.framing
+    camera = head.frontal.new_tensor([[framing.scale, 0, 0]])
+    points = project((head.frontal - framing.centre)[None], camera)[0]
+    place = None if framing.place is None else project(framing.place[None, None], camera)[0, 0]
     axes = points.new_zeros(len(yaws), 3)
     axes[:, 1] = torch.deg2rad(points.new_tensor(yaws))
     turns = rotation_matrices(axes)
     flip = turns.new_tensor([1.0, -1.0, -1.0])  # y and z change sign in image space
     in_image_space = flip[:, None] * turns * flip
-    images = rasterize(points, head.topology.faces, size, in_image_space)
+    images = rasterize(points, head.topology.faces, size, in_image_space, place)
     return list(zip(images, turns, strict=True))
 
 
@@ -58,12 +60,25 @@ def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fr
 def render_in_image(
     head: Reconstruction, square: Square, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
-    """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black."""
+    """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black.
+
+    Pixel by pixel what `crop` cuts out of the same square.
+    """
+    seen = see_in_image(head, square, size)
+    return _draw(head, seen, head.rotation, textured).cpu().numpy()
+
+
+def see_in_image(head: Reconstruction, square: Square, size: int) -> Fragments:
+    """What each pixel of a square of the head's image, `size` pixels wide, sees of the head."""
+    (step, _, left), (_, _, top) = square.to_image(size)
     scale, x, y = head.camera
-    camera = torch.stack([2 * scale / square.side, (x - square.x) / scale, (square.y - y) / scale])
+    # column = (x + scale * X - left) / step, whose centre is (2 * column + 1) / size - 1
+    across = 2 / (size * step)
+    half = (1 / size - 1) / across
+    camera = torch.stack([across * scale, (x - left + half) / scale, (top - y - half) / scale])
     points = project(head.vertices[None], camera[None])[0]
     (seen,) = rasterize(points, head.topology.faces, size)
-    return _draw(head, seen, head.rotation, textured).cpu().numpy()
+    return seen
 
 
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from deca.geometry import vertex_normals
 from deca.raycast import Scene
 from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels
-from deca.texture import UvMap, image_texture
+from deca.texture import UvMap, image_texture, photograph
 
 from .actions import actions_between, face_flow
 from .atlas import head_topology
@@ -126,7 +126,7 @@ class AnnyBackend:
             "shape": torch.cat([found.phenotypes[person], found.changes[person]]),
             "actions": found.actions[i],
             "rotation": found.rotation[i],
-            "camera": _in_file(found.camera[i], face),
+            "camera": found.camera[i],
         }
         if delta is not None:
             codes["actions_delta"] = delta
@@ -152,7 +152,6 @@ class AnnyBackend:
 
     def _texture(self, face: Face, vertices: Tensor, normals: Tensor, camera: Tensor) -> Tensor:
         """Colours (3, MAP, MAP) of a head that lies in its image as vertices and normals say."""
-        image = torch.from_numpy(np.ascontiguousarray(face.image)).to(self.device)
         # Skin that the nose or a cheek hides would get their colours. Of eyeballs and mouth only
         # what lids and lips leave open can be seen in the views, so there the image may go.
         starts = (vertices + 0.001 * normals).cpu().numpy()
@@ -164,17 +163,10 @@ class AnnyBackend:
         normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
         maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))
         return image_texture(
-            image.permute(2, 0, 1).float() / 255,
+            *photograph(face.image, camera),
             maps[:3],
             maps[3:6],
-            camera,
             self.colours,
             maps[6],
             self.front,
         )
-
-
-def _in_file(camera: Tensor, face: Face) -> Tensor:
-    """A camera (scale, x, y) into pixels of the face's image -> into those of its file."""
-    scale, *middle = camera.tolist()
-    return camera.new_tensor([scale * face.pixel, *face.to_file(np.array(middle))])
