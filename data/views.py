@@ -116,7 +116,7 @@ def claim_views(root3d: Path | str, backend: str) -> None:
         if made_by != backend:
             raise UserError(
                 f"{root3d}: its views were made by the backend {made_by}, not {backend}; "
-                "give another --out, or --backend"
+                "give another --out, --backend or --views"
             )
         return
     _write_record(root3d, {"format": FORMAT, "backend": backend, "size": SIZE})

@@ -57,6 +57,7 @@ TEXTURE = Source(
     "non-commercial scientific research; read the site's licence",
 )
 
+
 @dataclass(frozen=True)
 class AssetFile:
     """One file of the folder."""

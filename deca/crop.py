@@ -47,9 +47,11 @@ def crop(image: np.ndarray, square: Square, size: int = SIZE) -> Tensor:
     """
     (step, _, left), (_, _, top) = square.to_image(size)
     rows = _between(image, top + step * np.arange(size), 0)
-    return torch.from_numpy(_between(rows, left + step * np.arange(size), 1) / 255).permute(
-        2, 0, 1
-    ).float()
+    return (
+        torch.from_numpy(_between(rows, left + step * np.arange(size), 1) / 255)
+        .permute(2, 0, 1)
+        .float()
+    )
 
 
 def _between(image: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:

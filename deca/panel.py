@@ -5,8 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from data.views import SIZE
-
 from .crop import crop, face_square
 from .reconstruction import Face, Reconstruction
 from .render_views import render_frontal, render_in_image

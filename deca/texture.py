@@ -53,9 +53,7 @@ def photograph(image: np.ndarray, camera: Tensor) -> tuple[Tensor, Tensor]:
     small = np.ascontiguousarray(reduced(image, shrink))
     scale, x, y = camera
     if shrink < 1:
-        camera = torch.stack(
-            [scale * shrink, (x + 0.5) * shrink - 0.5, (y + 0.5) * shrink - 0.5]
-        )
+        camera = torch.stack([scale * shrink, (x + 0.5) * shrink - 0.5, (y + 0.5) * shrink - 0.5])
     return torch.from_numpy(small).to(camera.device).permute(2, 0, 1).float() / 255, camera
 
 
