@@ -65,7 +65,9 @@ class Reconstruction:
     camera: Tensor  # (3,): scale, x, y
     landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
-    codes: dict[str, np.ndarray]  # every coefficient, by name
+    codes: dict[str, np.ndarray]  # every coefficient, by name, and 68 3D landmarks in pixels
+    # (3, S, S) points of `frontal` with fine detail, in uv, metres; not a number where it is empty
+    detail_map: Tensor | None = None
 
 
 class Backend(Protocol):
@@ -76,8 +78,12 @@ class Backend(Protocol):
         """What the views' record and --backend call it."""
         ...
 
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face, in order."""
+    def reconstruct(self, faces: Sequence[Face], one_identity: bool = ...) -> list[Reconstruction]:
+        """One head a face, in order; one_identity: those of one (named) subject share theirs."""
+        ...
+
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head as the source's lies in its image, with the source's expression."""
         ...
 
 
@@ -85,6 +91,15 @@ def to_pixels(points: Tensor, camera: Tensor) -> Tensor:
     """Points (..., 3) in metres -> columns and rows (..., 2) of the input image."""
     scale, x, y = camera
     return torch.stack([x + scale * points[..., 0], y - scale * points[..., 1]], -1)
+
+
+def to_pixels3d(points: Tensor, camera: Tensor) -> np.ndarray:
+    """Points (N, 3) in metres -> columns, rows, depths (N, 3) in the input image's pixels.
+
+    Depths are from the origin of the head's coordinates on, smaller towards the viewer.
+    """
+    places = torch.cat([to_pixels(points, camera), -camera[0] * points[:, 2:]], 1)
+    return places.cpu().numpy()
 
 
 def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:

@@ -83,16 +83,26 @@ def see_in_image(head: Reconstruction, square: Square, size: int) -> Fragments:
 
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
-    normals = seen.interpolate(head.normals, head.topology.faces)
     if textured:
         colours = _sample(head.texture, head, seen)
     else:
-        kept = normals @ turn[2] > -FACING
-        if head.normal_map is not None:
-            normals = _sample(head.normal_map, head, seen)
-        colours = (GREY * lamp_shading(normals, turn) * kept)[:, None].expand(-1, 3)
+        colours, kept = grey(head, seen, turn)
+        colours = colours * kept[:, None]
     bytes_ = (colours.clamp(0, 1) * 255).round().byte()
     return seen.image(bytes_).permute(1, 2, 0).contiguous()
+
+
+def grey(head: Reconstruction, seen: Fragments, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey with fine detail of the P pixels that see the head (P, 3), and which show it (P,).
+
+    The other pixels see it from behind or at a grazing angle.
+    """
+    normals = seen.interpolate(head.normals, head.topology.faces)
+    kept = normals @ turn[2] > -FACING
+    if head.normal_map is not None:
+        normals = _sample(head.normal_map, head, seen)
+    shade = (GREY * lamp_shading(normals, turn)).clamp(0, 1)
+    return shade[:, None].expand(-1, 3), kept
 
 
 def _sample(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:

@@ -26,6 +26,11 @@ class UvMap:
         (self.fragments,) = rasterize(topology.uv_positions(), topology.uv_faces, size)
         self.nearest = _nearest_texels(self.fragments) if spread else None
 
+    @property
+    def filled(self) -> Tensor:
+        """Where the map is not empty, bool (size, size)."""
+        return self.fragments.image(torch.ones_like(self.fragments.depth)[:, None])[0] > 0
+
     def __call__(self, values: Tensor) -> Tensor:
         """Values (B, V, C) -> maps (B, C, size, size)."""
         painted = self.fragments.interpolate(values, self.faces)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deca.crop import Square, crop, face_square
-from deca.flame.detail import DetailDecoder, detail_normals
+from deca.flame.detail import DetailDecoder, detail_maps
 from deca.flame.encoder import CODES, detail_encoder, flame_encoder, split_codes
 
 
@@ -118,7 +118,8 @@ def test_detail_normals_of_a_ripple():
     height = 0.05 * (3 * x).sin()
     mask = (x > 0).float()[None, None]
     half = 0.5 * height
-    got = detail_normals(positions, normals, half[None, None], half, mask)
+    points, got = detail_maps(positions, normals, half[None, None], half, mask)
+    torch.testing.assert_close(points[0, 2], torch.where(x > 0, height, half))
     slope = 0.15 * (3 * x).cos()
     wanted = torch.stack([-slope, torch.zeros_like(x), torch.ones_like(x)])
     wanted = wanted / wanted.norm(dim=0)

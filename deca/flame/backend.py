@@ -1,6 +1,7 @@
 """DECA: from an image of a face to a head with wrinkles, by two networks and FLAME."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,15 +11,24 @@ from data.views import MakerName
 from deca.assets import Assets
 from deca.crop import SIZE, Square, crop, face_square
 from deca.geometry import vertex_normals
-from deca.reconstruction import Face, Framing, Reconstruction, Topology, frame_head, to_pixels
+from deca.reconstruction import (
+    Face,
+    Framing,
+    Reconstruction,
+    Topology,
+    frame_head,
+    to_pixels,
+    to_pixels3d,
+)
 from deca.shading import harmonic_shading
 from deca.texture import UvMap, image_texture, photograph
 
 from .asset_files import Albedo
-from .detail import MAP, detail_normals
+from .detail import MAP, detail_maps
 from .encoder import split_codes
 from .model import Flame, rotation_matrices
 
+OF_THE_PERSON = ("shape", "texture", "detail")  # the other coefficients are of the moment
 BATCH = 8  # faces that go through the networks at a time
 CHIN = 8  # landmark
 ORIGINAL_SCALE = 8.0  # of the views of DECA's published code
@@ -59,32 +69,68 @@ class DecaBackend:
         )
 
     @torch.no_grad()
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face, each on its own."""
+    def reconstruct(
+        self, faces: Sequence[Face], one_identity: bool = False
+    ) -> list[Reconstruction]:
+        """One head a face, each on its own.
+
+        one_identity: faces of one (named) subject share the means of what is theirs.
+        """
+        if not faces:
+            return []
+        codes = self._codes(faces)
+        if one_identity:
+            people = [face.subject or f"face {i}" for i, face in enumerate(faces)]
+            for person in set(people):
+                of = torch.tensor([name == person for name in people], device=self.device)
+                for name in OF_THE_PERSON:
+                    codes[name][of] = codes[name][of].mean(0)
+        return self._heads(faces, codes)
+
+    @torch.no_grad()
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head and colours with the source's expression, jaw and pose.
+
+        It lies in the source's image as the source's head does.
+        """
+        moment, person = self._codes([source]), self._codes([target])
+        (own,) = self._heads([target], person)
+        mixed = moment | {name: person[name] for name in OF_THE_PERSON}
+        return replace(self._heads([source], mixed)[0], texture=own.texture)
+
+    def _codes(self, faces: Sequence[Face]) -> dict[str, Tensor]:
+        """The coefficients of N faces, by name: (N, …)."""
+        parts: list[dict[str, Tensor]] = []
+        for start in range(0, len(faces), BATCH):
+            images = torch.stack(
+                [crop(f.image, face_square(f.landmarks)) for f in faces[start : start + BATCH]]
+            ).to(self.device)
+            detail = self.networks.detail(images)
+            parts.append(split_codes(self.networks.flame(images)) | {"detail": detail})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _heads(self, faces: Sequence[Face], codes: dict[str, Tensor]) -> list[Reconstruction]:
         heads = []
         for start in range(0, len(faces), BATCH):
-            heads += self._batch(faces[start : start + BATCH])
+            part = slice(start, start + BATCH)
+            heads += self._batch(faces[part], {name: code[part] for name, code in codes.items()})
         return heads
 
-    def _batch(self, faces: Sequence[Face]) -> list[Reconstruction]:
+    def _batch(self, faces: Sequence[Face], codes: dict[str, Tensor]) -> list[Reconstruction]:
         squares = [face_square(face.landmarks) for face in faces]
-        images = torch.stack(
-            [crop(face.image, square) for face, square in zip(faces, squares, strict=True)]
-        ).to(self.device)
-        codes = split_codes(self.networks.flame(images))
-        codes["detail"] = self.networks.detail(images)
-
         shape, expression, pose = codes["shape"], codes["expression"], codes["pose"]
         upright = torch.cat([torch.zeros_like(pose[:, :3]), pose[:, 3:]], 1)
         vertices, landmarks = self.flame(shape, expression, pose)
         frontal, _ = self.flame(shape, expression, upright)
+        points = self.flame.landmarks3d(vertices)
         framings = self._framings(shape, expression)
         normals = vertex_normals(frontal, self.topology.faces)
         uv_normals = self.to_uv(normals)
         displacement = self.networks.decoder(pose[:, 3:], expression, codes["detail"])
-        normal_maps = detail_normals(
+        detail, normal_maps = detail_maps(
             self.to_uv(frontal), uv_normals, displacement, self.fixed, self.mask
         )
+        detail[..., ~self.to_uv.filled] = torch.nan
         turns = rotation_matrices(pose[:, :3])
 
         def turned(maps: Tensor) -> Tensor:
@@ -116,7 +162,9 @@ class DecaBackend:
                 camera=cameras[i],
                 landmarks=face.landmarks,
                 projected=_landmark_pixels(landmarks[i], cameras[i], squares[i]),
-                codes={name: code[i].cpu().numpy() for name, code in codes.items()},
+                codes={name: code[i].cpu().numpy() for name, code in codes.items()}
+                | {"landmarks3d": to_pixels3d(points[i], cameras[i])},
+                detail_map=detail[i],
             )
             for i, face in enumerate(faces)
         ]
