@@ -84,6 +84,7 @@ def test_shapes_and_coefficients(head):
         "camera": (3,),
         "light": (9, 3),
         "detail": (128,),
+        "landmarks3d": (68, 3),
     }
     assert all(np.isfinite(code).all() and code.std() > 1e-3 for code in head.codes.values())
 
