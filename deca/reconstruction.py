@@ -2,29 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data.face_search import FoundBy
+from data.views import MakerName
+
+FILLED = 0.85  # of a view's height, by crown to chin
 
 
 @dataclass(frozen=True)
 class Face:
     """One face to reconstruct."""
 
-    image: np.ndarray  # uint8 (H, W, 3) RGB, any size
+    image: np.ndarray  # uint8 (H, W, 3) RGB, any size, as it is in its file
     landmarks: np.ndarray  # (68, 2) in the image's pixels
     subject: str = ""  # faces of one subject may share an identity
     onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
-    pixel: float = 1.0  # of `image`, in pixels of the file: large images are reduced
     found_by: FoundBy = "detector"  # how the landmarks came about
-
-    def to_file(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 2) in the image's pixels -> in the file's."""
-        return (points + 0.5) * self.pixel - 0.5
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,11 @@ class Topology:
 
 @dataclass(frozen=True)
 class Framing:
-    """What the views look at: the same for every yaw and expression of a head."""
+    """What the views look at: the same for every yaw of a head."""
 
-    centre: Tensor  # (3,) metres
+    centre: Tensor  # (3,) metres: what the head turns about
     scale: float  # image space (the image is 2 wide) per metre
-    filled: float = 0.85  # of the image's height, by crown to chin
+    place: Tensor | None = None  # (3,) metres: where the centre lies; None: in the middle
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Reconstruction:
     """A head: metres, x right in the image, y up, z towards the viewer.
 
     All tensors are on one device. The camera is scaled orthographic, from metres to the input
-    image's pixels: column = x + scale * X, row = y - scale * Y.
+    image's pixels, whose centres are whole numbers: column = x + scale * X, row = y - scale * Y.
     """
 
     topology: Topology
@@ -69,20 +67,26 @@ class Reconstruction:
     camera: Tensor  # (3,): scale, x, y
     landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
-    codes: dict[str, np.ndarray]  # every coefficient, by name
+    codes: dict[str, np.ndarray]  # every coefficient, by name, and 68 3D landmarks in pixels
     motion: Tensor | None = None  # (V, 3) metres: how `frontal` came here since the clip's onset
+    # (3, S, S) points of `frontal` with fine detail, in uv, metres; not a number where it is empty
+    detail_map: Tensor | None = None
 
 
 class Backend(Protocol):
     """A way to get from faces to heads."""
 
     @property
-    def name(self) -> Literal["deca", "anny"]:
+    def name(self) -> MakerName:
         """What the views' record and --backend call it."""
         ...
 
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face, in order."""
+    def reconstruct(self, faces: Sequence[Face], one_identity: bool = ...) -> list[Reconstruction]:
+        """One head a face, in order; one_identity: those of one (named) subject share theirs."""
+        ...
+
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head as the source's lies in its image, with the source's expression."""
         ...
 
 
@@ -92,12 +96,21 @@ def to_pixels(points: Tensor, camera: Tensor) -> Tensor:
     return torch.stack([x + scale * points[..., 0], y - scale * points[..., 1]], -1)
 
 
-def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:
+def to_pixels3d(points: Tensor, camera: Tensor) -> np.ndarray:
+    """Points (N, 3) in metres -> columns, rows, depths (N, 3) in the input image's pixels.
+
+    Depths are from the origin of the head's coordinates on, smaller towards the viewer.
+    """
+    places = torch.cat([to_pixels(points, camera), -camera[0] * points[:, 2:]], 1)
+    return places.cpu().numpy()
+
+
+def frame_head(vertices: Tensor, chin: Tensor) -> Framing:
     """Look at a head (V, 3) without expression, given its chin's landmark (3,).
 
-    Crown to chin fill `filled` of the image's height; the axis that the head turns about goes
+    Crown to chin fill FILLED of the image's height; the axis that the head turns about goes
     through the middle of its box above the chin. Shoulders or a long neck do not move it.
     """
     head = vertices[vertices[:, 1] >= chin[1]]
     low, high = head.amin(0), head.amax(0)
-    return Framing((low + high) / 2, float(2 * filled / (high[1] - low[1])), filled)
+    return Framing((low + high) / 2, float(2 * FILLED / (high[1] - low[1])))

@@ -4,34 +4,40 @@ The flow of a picture moves points in its plane. On a head it is a motion of the
 actions explain most of it, with their depth; what they leave slides along the surface.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from .geometry import vertex_normals
 from .surface_flow import face_flow, head_moves, moves_between
 
 FACING = 0.3, 0.6  # z of unit normals: the picture's motion counts nothing below, all above
 ROUNDS = 4  # of averaging what actions leave over neighbouring vertices
 
 
+@dataclass(frozen=True)
+class Skin:
+    """A head as it lies in a picture, and what can move on it. All on one device."""
+
+    vertices: Tensor  # (V, 3) metres
+    faces: Tensor  # (F, 3)
+    shown: Tensor  # bool (V,): skin that a picture may show
+    offsets: Tensor  # (A, V, 3) metres, of facial actions at full strength; A may be 0
+    camera: Tensor  # as in Reconstruction
+
+
 def surface_motion(
-    onset: np.ndarray,
-    apex: np.ndarray,
-    vertices: Tensor,
-    normals: Tensor,
-    offsets: Tensor,
-    shown: Tensor,
-    faces: Tensor,
-    camera: Tensor,
-    width: float,
+    onset: np.ndarray, apex: np.ndarray, skin: Skin, width: float
 ) -> tuple[Tensor, Tensor]:
     """Facial actions (A,) in [0, 1] since the onset, and the skin's motion (V, 3) in metres.
 
-    onset, apex: uint8 (H, W, 3) of one size. vertices (V, 3): the head as it lies in the apex
-    frame; normals (V, 3) of it; offsets (A, V, 3) of its actions, A may be 0; shown bool (V,): skin
-    that the picture shows; faces (F, 3); camera as in Reconstruction; width: of the outer eye
-    corners, in pixels. The head's own motion is left out. All on one device.
+    onset, apex: uint8 (H, W, 3) of one size; the skin lies in the apex frame. width: of the outer
+    eye corners, in pixels. The head's own motion is left out.
     """
+    vertices, offsets, shown, camera = skin.vertices, skin.offsets, skin.shown, skin.camera
+    normals = vertex_normals(vertices[None], skin.faces)[0]
     flip = torch.stack([camera[0], -camera[0], camera[0]])  # metres -> pixels, y down
     middle = camera.new_tensor([0.0, 0.0, 0.0])
     middle[:2] = camera[1:]
@@ -52,7 +58,7 @@ def surface_motion(
     left[:, 2] = -(normals[:, :2] * left[:, :2]).sum(1) / steep
     found = torch.from_numpy(actions.astype(np.float32)).to(vertices)
     by_actions = torch.einsum("a,avc->vc", found, offsets)
-    return found, by_actions + _smooth(left, weight, faces)
+    return found, by_actions + _smooth(left, weight, skin.faces)
 
 
 def _smooth(values: Tensor, weight: Tensor, faces: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class Images:
         return network(*batch)
 
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Frames (B, 3, h, w) and views (B, 13 or 39, h, w), uint8; None for what no stream reads."""
+        """Frames (B, 3, h, w), views (B, 13 or 39, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             rows = rows[clips, slots].to(pictures.device)
@@ -118,8 +118,8 @@ def arrange(
 ) -> Batch:
     """What a network reads, one tensor a stream.
 
-    frames (B, 3, S, S), views (B, 13, S, S) grey or (B, 39, S, S), motion (B, 3, s, s); None for what no stream
-    reads. ValueError where a stream has nothing.
+    frames (B, 3, S, S), views (B, 13, S, S) grey or (B, 39, S, S), motion (B, 3, s, s); None for
+    what no stream reads. ValueError where a stream has nothing.
     """
     pictures = [stream for stream in (frames, views) if stream is not None]
     if len(pictures) == 2 and "frame" not in settings.inputs:  # --views 14: one stream of both

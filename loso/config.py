@@ -17,8 +17,8 @@ from data.clip_set import ClipSet
 from data.corpora.description import CORPORA
 
 from .folds import Fold
-from .records import read_json, seed_folders, write_json
 from .names import modern_facts
+from .records import read_json, seed_folders, write_json
 from .settings import FREE, Settings, first_difference
 
 

@@ -1,4 +1,4 @@
-"""The motion of a head's surface since the onset: what it finds, draws, and how networks read it."""
+"""The motion of a head's surface since the onset: found, drawn, and read by networks."""
 
 import json
 import shutil

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,9 +11,9 @@ from torch import Tensor
 
 from deca.geometry import vertex_normals
 from deca.raycast import Scene
-from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels
-from deca.surface_motion import surface_motion
-from deca.texture import UvMap, image_texture
+from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels, to_pixels3d
+from deca.surface_motion import Skin, surface_motion
+from deca.texture import UvMap, image_texture, photograph
 
 from .atlas import head_topology
 from .fit import Fit, LandmarkModel, fit
@@ -23,6 +24,7 @@ CHIN = 8  # landmark
 EYES = [36, 45]  # outer corners
 SKIN, WHITE, MOUTH = (0.75, 0.58, 0.48), (0.85, 0.83, 0.8), (0.35, 0.15, 0.14)
 FADE = 0.015  # metres
+Since = tuple[Tensor, Tensor]  # actions (52,) and motion (V, 3) since the onset
 
 
 class AnnyBackend:
@@ -68,14 +70,32 @@ class AnnyBackend:
         return self.to_uv(values[None])[0]
 
     @torch.no_grad()
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face. Faces of one (named) subject get one identity.
+    def reconstruct(self, faces: Sequence[Face], one_identity: bool = True) -> list[Reconstruction]:
+        """One head a face. Faces of one (named) subject always get one identity.
 
         A face with an onset frame also gets `actions_delta` and `actions_onset` in its codes.
         """
-        return self._fitted(faces) if faces else []
+        if not faces:
+            return []
+        people, found, since = self._fitted(faces)
+        return [
+            self._head(face, found, i, person, changed)
+            for i, (face, person, changed) in enumerate(zip(faces, people, since, strict=True))
+        ]
 
-    def _fitted(self, faces: Sequence[Face]) -> list[Reconstruction]:
+    @torch.no_grad()
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head and colours with the source's facial actions and pose.
+
+        It lies in the source's image as the source's head does.
+        """
+        pair = [replace(source, subject="source"), replace(target, subject="target")]
+        people, found, since = self._fitted(pair)
+        own = self._head(target, found, 1, people[1], None)
+        return replace(self._head(source, found, 0, people[1], since[0]), texture=own.texture)
+
+    def _fitted(self, faces: Sequence[Face]) -> tuple[list[int], Fit, list[Since | None]]:
+        """Who each face shows, the fit, and what changed since the onset where that is known."""
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
         order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         people = torch.tensor([order[key] for key in keys], device=self.device)
@@ -85,86 +105,68 @@ class AnnyBackend:
         known = torch.zeros_like(people, dtype=torch.bool)
         with torch.enable_grad():
             found = fit(self.model, landmarks, people, deltas, known)
-        motions: list[Tensor | None] = [None] * len(faces)
+        since: list[Since | None] = [None] * len(faces)
         for i, face in enumerate(faces):
-            if face.onset is None:
-                continue
-            delta, motions[i] = self._since(face, face.onset, found, i, int(people[i]))
-            known[i], deltas[i] = True, delta
+            if face.onset is not None:
+                changed = self._since(face, face.onset, found, i, int(people[i]))
+                since[i], known[i], deltas[i] = changed, True, changed[0]
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
-        return [
-            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None, motions[i])
-            for i, face in enumerate(faces)
-        ]
+        return people.tolist(), found, since
 
-    def _since(
-        self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int
-    ) -> tuple[Tensor, Tensor]:
-        """Facial actions (52,) at the apex minus the onset's, and the motion (V, 3) of `frontal`."""
+    def _since(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Since:
+        """Facial actions at the apex minus those at the onset, and how `frontal` moved."""
         identity = found.phenotypes[person, None], found.changes[person, None]
         turn = rotation_matrix(found.rotation[i, None])[0]
         vertices = self.head(*identity, found.actions[i, None], found.rotation[i, None])
-        delta, motion = surface_motion(
-            onset,
-            face.image,
-            vertices[0],
-            vertex_normals(vertices, self.head.faces)[0],
-            self.head.action_offsets @ turn.T,
-            self.moving,
-            self.head.faces,
-            found.camera[i],
-            float(np.linalg.norm(np.subtract(*face.landmarks[EYES]))),
-        )
+        offsets = self.head.action_offsets @ turn.T
+        skin = Skin(vertices[0], self.head.faces, self.moving, offsets, found.camera[i])
+        width = float(np.linalg.norm(np.subtract(*face.landmarks[EYES])))
+        delta, motion = surface_motion(onset, face.image, skin, width)
         return delta, motion @ turn
 
     def _head(
-        self,
-        face: Face,
-        found: Fit,
-        i: int,
-        person: int,
-        delta: Tensor | None,
-        motion: Tensor | None,
+        self, face: Face, found: Fit, i: int, person: int, since: Since | None
     ) -> Reconstruction:
         neutral = self.head.neutral(found.phenotypes[person, None], found.changes[person, None])
         frontal = self.head.move(neutral, found.actions[i, None])
         turn = rotation_matrix(found.rotation[i, None])[0]
         vertices = frontal @ turn.T
         normals = vertex_normals(frontal, self.topology.faces)
+        points = self.model.pick(vertices)[0]
         codes = {
             "shape": torch.cat([found.phenotypes[person], found.changes[person]]),
             "actions": found.actions[i],
             "rotation": found.rotation[i],
-            "camera": _in_file(found.camera[i], face),
+            "camera": found.camera[i],
         }
-        if delta is not None:
-            codes["actions_delta"] = delta
-            codes["actions_onset"] = (found.actions[i] - delta).clamp(0, 1)
+        if since is not None:
+            codes["actions_delta"] = since[0]
+            codes["actions_onset"] = (found.actions[i] - since[0]).clamp(0, 1)
         return Reconstruction(
             topology=self.topology,
             vertices=vertices[0],
             frontal=frontal[0],
             rotation=turn,
             normals=normals[0],
-            motion=motion,
             normal_map=None,
             texture=self._texture(face, vertices[0], normals[0] @ turn.T, found.camera[i]),
             framing=frame_head(neutral[0], self.model.pick(neutral)[0, CHIN]),
             camera=found.camera[i],
             landmarks=face.landmarks,
-            projected=to_pixels(self.model.pick(vertices)[0], found.camera[i]).cpu().numpy(),
+            projected=to_pixels(points, found.camera[i]).cpu().numpy(),
             codes={name: code.cpu().numpy() for name, code in codes.items()}
             | {
+                "landmarks3d": to_pixels3d(points, found.camera[i]),
                 "shape_names": np.array(self.head.phenotypes + self.head.local_changes),
                 "action_names": np.array(self.head.actions),
             },
+            motion=None if since is None else since[1],
         )
 
     def _texture(self, face: Face, vertices: Tensor, normals: Tensor, camera: Tensor) -> Tensor:
         """Colours (3, MAP, MAP) of a head that lies in its image as vertices and normals say."""
-        image = torch.from_numpy(np.ascontiguousarray(face.image)).to(self.device)
         # Skin that the nose or a cheek hides would get their colours. Of eyeballs and mouth only
         # what lids and lips leave open can be seen in the views, so there the image may go.
         starts = (vertices + 0.001 * normals).cpu().numpy()
@@ -176,17 +178,10 @@ class AnnyBackend:
         normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
         maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))
         return image_texture(
-            image.permute(2, 0, 1).float() / 255,
+            *photograph(face.image, camera),
             maps[:3],
             maps[3:6],
-            camera,
             self.colours,
             maps[6],
             self.front,
         )
-
-
-def _in_file(camera: Tensor, face: Face) -> Tensor:
-    """A camera (scale, x, y) into pixels of the face's image -> into those of its file."""
-    scale, *middle = camera.tolist()
-    return camera.new_tensor([scale * face.pixel, *face.to_file(np.array(middle))])

@@ -47,8 +47,8 @@ def make_demo(
     Clips are written whole, so a stopped run goes on where it was; one that finds everything
     does nothing. The same seed gives the same bytes, whatever the number of workers (default:
     one a CPU). `sizes` says how many subjects and clips each corpus gets, default FULL_SIZE;
-    `glasses` what their wearers wear. UserError: `out` holds something else, or a demo set of another seed, size or version; a
-    seed below 0, fewer than one worker; a disk that is full.
+    `glasses` what their wearers wear. UserError: `out` holds something else, or a demo set of
+    another seed, size or glasses; a seed below 0, fewer than one worker; a disk that is full.
     """
     workers = cores() if workers is None else workers
     for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
