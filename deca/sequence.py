@@ -65,8 +65,8 @@ def reconstruct_picture(
 ) -> None:
     """Write what one picture shows to the folder `out`; errors as read_face and write_head.
 
-    onset: the onset frame of the picture's clip. transfer_to: a picture whose head takes the expression and pose of the first one's.
-    landmarks: a file that holds those of the (first) picture.
+    onset: the onset frame of the picture's clip. transfer_to: a picture whose head takes the
+    expression and pose of the first one's. landmarks: a file that holds those of the (first) one.
     """
     backend, faces = engine.load()
     extras.check(backend.name)
