@@ -11,6 +11,7 @@ import tyro
 from data.augmentation import Augment
 from data.index import index_path
 from data.motion.flow import Flow
+from data.sampling import Balance
 from data.views import ViewsShow
 from models.registry import (
     DEFAULT_MOTION_NET,
@@ -135,6 +136,9 @@ class Settings:
     augment: OfExperiment[Augment] = "full"
     """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
     CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
+    balance: OfExperiment[Balance] = "repeats"
+    """Classes of pictures are balanced by frames beside the apex; where there are too few, by the
+    same frames again (repeats) or not (frames, the paper's)."""
     epochs: OfExperiment[int | None] = None
     """Epochs a fold; the last one's predictions are the result. 30 if not given; of motion alone
     the network's own."""

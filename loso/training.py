@@ -131,7 +131,7 @@ class PictureRecipe:
         train = torch.from_numpy(self.fold.train)
         labels, slots = self.source.labels[train], self.source.slots[train]
         available = (slots[:, 1:] >= 0).sum(1).numpy()
-        pairs = sample_epoch(labels.numpy(), available, self.rng)
+        pairs = sample_epoch(labels.numpy(), available, self.rng, self.settings.balance)
         for part in torch.from_numpy(pairs).split(self.settings.learning.batch_size):
             sample = sample_augmentation(len(part), self.settings.augment, self.generator)
             yield train[part[:, 0]], part[:, 1], sample
