@@ -31,6 +31,7 @@ def check_settings(settings: "Settings") -> None:
     _check_corpora(settings)
     _check_choice(settings)
     _check_network(settings)
+    _check_streams(settings)
     if settings.streams == "motion":
         _check_motion_alone(settings)
     else:
@@ -120,6 +121,17 @@ def _check_network(settings: "Settings") -> None:
     packaged = [name for name, trunk in TRUNKS.items() if trunk.weights == "package"]
     if settings.weights == "package" and settings.trunk not in packaged:
         raise UserError(f"--weights package goes with --trunk {' or '.join(packaged)}")
+
+
+def _check_streams(settings: "Settings") -> None:
+    if not 0 < settings.fusion_gain < 1000:
+        raise UserError(f"--fusion-gain {settings.fusion_gain}: above 0, below 1000")
+    if not 0 <= settings.stream_loss < 1000:
+        raise UserError(f"--stream-loss {settings.stream_loss}: at least 0, below 1000")
+    if settings.stream_loss and len(settings.inputs) == 1:
+        raise UserError(
+            f"--stream-loss goes with several streams, not --streams {settings.streams}"
+        )
 
 
 def _check_pictures(settings: "Settings") -> None:

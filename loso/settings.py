@@ -104,11 +104,14 @@ class Settings:
     (optical flow and strain from onset to apex) alone or as a further stream."""
     fusion: OfNetwork[Fusion] = "attention"
     """How several streams become one; attention is coordinate attention, the paper's."""
+    fusion_gain: OfNetwork[float] = 5.0
+    """Scale that the fused map starts at; with 1, the paper's, few clips may never be learned."""
+    stream_loss: OfNetwork[float] = 0.0
+    """Weight of a loss of its own for each of several streams; 0 (the paper's): none."""
     views: OfNetwork[Literal[13, 14]] = 13
     """Pictures of the 3d stream alone: the 13 views, or 14 with the apex frame first."""
     views_show: OfNetwork[ViewsShow] = "shape"
-    """What views show: shape (the grey head, the paper's), motion (its surface's since the onset),
-    or clean (its colours without glasses)."""
+    """What views show: shape (grey, the paper's), motion (since the onset), clean (no glasses)."""
     trunk: OfNetwork[TrunkName] = "resnet18"
     """ImageNet network that the pictures go through first."""
     image_size: OfNetwork[int] = 224
@@ -137,8 +140,7 @@ class Settings:
     """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
     CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
     balance: OfExperiment[Balance] = "repeats"
-    """Classes of pictures are balanced by frames beside the apex; where there are too few, by the
-    same frames again (repeats) or not (frames, the paper's)."""
+    """Where frames beside the apex are too few to balance classes: again the same, or not."""
     epochs: OfExperiment[int | None] = None
     """Epochs a fold; the last one's predictions are the result. 30 if not given; of motion alone
     the network's own."""
