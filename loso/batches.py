@@ -4,6 +4,8 @@ A batch is a tuple of tensors, one a stream. A sample is a clip (its position in
 a slot: 0 the apex frame, 1 to 4 its neighbours.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,26 @@ Batch = tuple[Tensor, ...]
 def memory_layout(device: torch.device) -> torch.memory_format:
     """How pictures and filters lie in memory: channels last, but for MPS, which is untried."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+class Source(Protocol):
+    """Batches of N clips' samples, and how a network reads them: Images, Features."""
+
+    labels: Tensor  # int64 (N,)
+    slots: Tensor  # int64 (N, 5), -1 where a clip has fewer frames
+    device: torch.device
+
+    def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
+        """Augmented samples."""
+        ...
+
+    def test(self, clips: Tensor) -> Batch:
+        """Apex frames without anything random."""
+        ...
+
+    def run(self, network: Network, batch: Batch) -> Output:
+        """The network's output for a batch."""
+        ...
 
 
 class Images:

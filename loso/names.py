@@ -35,6 +35,10 @@ def _motion_way(settings: "Settings") -> str:
     return way if settings.motion_net == DEFAULT_MOTION_NET else f"{settings.motion_net}_{way}"
 
 
+# What settings that came later, with another default, were before.
+BEFORE = {"fusion_gain": 1.0, "balance": "frames"}
+
+
 def modern(weights: str) -> str:
     """--weights as this version spells it: drawn was the word for synthetic up to 0.1."""
     return "synthetic" if weights == "drawn" else weights
@@ -42,4 +46,6 @@ def modern(weights: str) -> str:
 
 def modern_facts(facts: Mapping) -> dict:
     """Settings.facts as an earlier version kept them, spelled as this one does."""
-    return {**facts, "weights": modern(facts["weights"])} if "weights" in facts else dict(facts)
+    if "weights" not in facts:
+        return dict(facts)
+    return {**BEFORE, **facts, "weights": modern(facts["weights"])}

@@ -128,10 +128,11 @@ def _check_streams(settings: "Settings") -> None:
         raise UserError(f"--fusion-gain {settings.fusion_gain}: above 0, below 1000")
     if not 0 <= settings.stream_loss < 1000:
         raise UserError(f"--stream-loss {settings.stream_loss}: at least 0, below 1000")
-    if settings.stream_loss and len(settings.inputs) == 1:
-        raise UserError(
-            f"--stream-loss goes with several streams, not --streams {settings.streams}"
-        )
+    if settings.warm_epochs < 0:
+        raise UserError(f"--warm-epochs {settings.warm_epochs}: at least 0")
+    for name in ("stream_loss", "warm_epochs"):
+        if getattr(settings, name) and len(settings.inputs) == 1:
+            raise UserError(f"{flag(name)} goes with several streams, not {settings.streams}")
 
 
 def _check_pictures(settings: "Settings") -> None:

@@ -16,7 +16,7 @@ from loso.settings import Settings
 CHOOSABLE = (
     "network", "motion_net", "fusion", "trunk", "weights", "freeze", "softmax_twice", "adapt",
     "flow", "augment", "balance", "epochs", "batch_size", "lr", "seed", "precision",
-    "fusion_gain", "stream_loss",
+    "fusion_gain", "stream_loss", "warm_epochs",
 )  # fmt: skip
 
 
