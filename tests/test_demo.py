@@ -396,6 +396,20 @@ def test_turning_the_head_moves_the_face_sideways(model):
     assert noses[0] < noses[1] < noses[2]
 
 
+def test_hiding_glasses_hide_the_eyes_and_nothing_else():
+    setting = sample_setting(np.random.default_rng(4))
+    still = np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32)
+    people = {wear: sample_person(0, "smic", "01", wear) for wear in ("clear", "hiding")}
+    assert people["clear"].looks == people["hiding"].looks
+    bare, clear, hiding = (
+        render(build_figure(people[wear], worn), setting, *still)[0]
+        for wear, worn in (("clear", False), ("clear", True), ("hiding", True))
+    )
+    eyes, mouth = np.s_[95:150, 55:185], np.s_[195:230, 80:160]
+    assert np.abs(hiding - bare)[eyes].mean() > 3 * np.abs(clear - bare)[eyes].mean()
+    assert np.abs(hiding - bare)[mouth].mean() < 0.01
+
+
 def test_the_real_subjects_with_glasses_wear_them():
     for data, corpus in CORPORA.items():
         wears = description.CORPORA[data].wears_glasses
