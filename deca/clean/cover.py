@@ -1,0 +1,92 @@
+"""What lies on the face that is not the face: rims, hair, hands; and what glasses enclose.
+
+A texel is covered where the photograph differs from the fitted bare face by more than bare faces
+do. Below the eyes both halves are compared as well: a beard, a smile's folds and teeth are on
+both sides, a hand or a microphone is not. Eyes stay as they are.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .chart import SIDE, Chart
+from .skin import Fitted, SkinModel
+
+# Standard deviations from which on a texel is covered, and to which it spreads from there.
+SURE, LIKELY = 3.6, 2.0
+SPREAD = 6  # texels that it spreads at most: a rim's shadow
+SMALLEST = 14  # texels of a cover; less is a mole or a glint
+MARGIN = 2  # texels around a cover that it blurs into
+SEEN = 0.3  # of Chart.seen: less is not shown by the photograph
+LENS = (250, 3000)  # texels that a rim encloses around an eye
+GAP = 9  # texels of a rim that may be missing
+EYES, BROWS = (slice(19, 25), slice(25, 31)), (slice(0, 5), slice(5, 10))  # of inner landmarks
+NOSE_TIP, NOSE_ROOT = 13, 10
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Masks (S, S) bool of a chart."""
+
+    covered: np.ndarray  # by something else than the face
+    lenses: tuple[np.ndarray, ...]  # seen through a glass: within closed rims, rims left out
+    unseen: np.ndarray  # the photograph does not show it
+
+
+def to_texels(landmarks: np.ndarray) -> np.ndarray:
+    """Places on the chart (N, 2) in mm -> columns and rows."""
+    return landmarks * [1, -1] + (SIDE - 1) / 2
+
+
+def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
+    """Tell what covers the face of a chart."""
+    at = to_texels(model.landmarks)
+    unseen = chart.seen < SEEN
+    strange = np.where(unseen, 0, cv2.GaussianBlur(fitted.strange, None, 0.6))
+    low = np.arange(SIDE)[:, None] > at[NOSE_TIP, 1] - 8
+    both = cv2.GaussianBlur(strange, None, 2)
+    one_sided = both > 2 * both[:, ::-1]
+    strange = np.where(low & ~one_sided, 0, strange)
+    for eye in EYES:
+        strange[opening(at[eye])] = 0
+
+    sure = strange > SURE
+    near = cv2.dilate(sure.astype(np.uint8), _disc(SPREAD)) > 0
+    likely = sure | (near & (strange > LIKELY))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
+    kept = np.zeros(count, bool)
+    kept[np.unique(labels[sure])] = True
+    kept &= stats[:, cv2.CC_STAT_AREA] >= SMALLEST
+    kept[0] = False
+    core = kept[labels]
+    covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
+    lenses = tuple(
+        lens for eye in EYES if (lens := _enclosed(core, covered, at[eye].mean(0))) is not None
+    )
+    for eye in EYES:
+        covered &= ~opening(at[eye])
+    return Cover(covered, lenses, unseen)
+
+
+def opening(eye: np.ndarray) -> np.ndarray:
+    """(S, S) bool: between the lids, of an eye's six landmarks (6, 2) in texels."""
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(eye).astype(np.int32)), 1)
+    return cv2.dilate(mask, _disc(1)) > 0
+
+
+def _enclosed(core: np.ndarray, covered: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
+    """What a closed rim encloses around an eye; None without one."""
+    closed = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP // 2))
+    column, row = np.round(eye).astype(int)
+    closed[row - 5 : row + 6, column - 12 : column + 13] = 0  # lids and lashes are no rim
+    _, labels = cv2.connectedComponents(1 - closed, connectivity=4)
+    inside = labels == labels[row, column]
+    if not LENS[0] <= inside.sum() <= LENS[1]:
+        return None
+    return (cv2.dilate(inside.astype(np.uint8), _disc(1)) > 0) & ~covered
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
