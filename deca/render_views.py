@@ -29,19 +29,19 @@ def render_views(
     The head's own rotation is replaced by the yaw; centre and scale are the same in all views.
     Grey with fine detail, or with its texture as it is.
     """
-    drawn = [_draw(head, seen, turn, textured) for seen, turn in _look(head, yaws, size)]
+    drawn = [_draw(head, seen, turn, textured) for seen, turn in look(head, yaws, size)]
     return torch.stack(drawn).cpu().numpy()
 
 
 @torch.no_grad()
 def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """The view at yaw 0, grey and textured, each uint8 (size, size, 3)."""
-    ((seen, turn),) = _look(head, (0,), size)
+    ((seen, turn),) = look(head, (0,), size)
     grey, textured = (_draw(head, seen, turn, with_texture) for with_texture in (False, True))
     return grey.cpu().numpy(), textured.cpu().numpy()
 
 
-def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
+def look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
     """What is seen from each yaw, and the rotation (3, 3) that it is."""
     camera = head.frontal.new_tensor([[head.framing.scale, 0, 0]])
     points = project((head.frontal - head.framing.centre)[None], camera)[0]
@@ -70,17 +70,17 @@ def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
     normals = seen.interpolate(head.normals, head.topology.faces)
     if textured:
-        colours = _sample(head.texture, head, seen)
+        colours = sample_uv(head.texture, head, seen)
     else:
         kept = normals @ turn[2] > -FACING
         if head.normal_map is not None:
-            normals = _sample(head.normal_map, head, seen)
+            normals = sample_uv(head.normal_map, head, seen)
         colours = (GREY * lamp_shading(normals, turn) * kept)[:, None].expand(-1, 3)
     bytes_ = (colours.clamp(0, 1) * 255).round().byte()
     return seen.image(bytes_).permute(1, 2, 0).contiguous()
 
 
-def _sample(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:
+def sample_uv(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:
     """Look a map (3, S, S) in uv up at each pixel that sees the head -> (P, 3)."""
     grid = seen.interpolate(head.topology.uv_positions()[:, :2], head.topology.uv_faces)
     return F.grid_sample(uv_map[None], grid[None, None], align_corners=False)[0, :, 0].T

@@ -23,6 +23,7 @@ from deca.anny.backend import CHIN, AnnyBackend
 from deca.anny.head import Head
 from deca.clean import skin
 from deca.clean.chart import INNER, SIDE, Chart, lay_out, unroll
+from deca.clean.fill import spread_in
 from deca.reconstruction import Face, frame_head
 from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
@@ -31,7 +32,7 @@ from synthetic.demo.render import render
 
 SEED = 7000  # of people: the demo set has 0, benchmarks and tests others
 STORED = SIDE // 2  # texels a side
-ROUNDS = 4
+ROUNDS = 3
 SMOOTH = 2.0  # texels: of the spread, which is that of few people
 
 
@@ -107,7 +108,7 @@ def learn(charts: list[Chart], canonical: np.ndarray, axes: int) -> skin.SkinMod
     charts = charts + [_mirrored(chart) for chart in charts]
     values = np.stack([skin.to_log(chart.colour) for chart in charts])
     known = np.stack([chart.seen > 0.5 for chart in charts])[..., None]
-    count = np.maximum(known.sum(0), 1)
+    count = np.maximum(known.sum(0), 1).astype(np.float32)
     model = skin.SkinModel(
         canonical.astype(np.float32),
         mean=np.median(values, 0),
@@ -128,8 +129,17 @@ def learn(charts: list[Chart], canonical: np.ndarray, axes: int) -> skin.SkinMod
         basis = (directions * np.sqrt(variance)[:, None]).reshape(-1, SIDE, SIDE, 3)
         deviation = cv2.GaussianBlur(spread, None, SMOOTH)
         model = replace(model, mean=mean, basis=basis.astype(np.float32), deviation=deviation)
-        print(f"spread: {variance.round(2)}, beyond {np.median(spread[model.inner]):.3f}")
-    return model
+        print(f"round: beyond the axes {np.median(spread[model.inner]):.3f}")
+    return _continued(model)
+
+
+def _continued(model: skin.SkinModel) -> skin.SkinModel:
+    """Beyond the face, where even these people have hair, skin goes on as it is at its border."""
+    face = _ellipse(model.landmarks, 82, 72, 118)[..., None]
+    known = cv2.GaussianBlur(face[..., 0].astype(np.float32), None, 3) * face[..., 0]
+    mean, deviation = (spread_in(values.astype(np.float32), known)
+                       for values in (model.mean, model.deviation))  # fmt: skip
+    return replace(model, mean=mean, deviation=deviation, basis=model.basis * known[..., None])
 
 
 def _mirrored(chart: Chart) -> Chart:
@@ -144,11 +154,15 @@ def _mirrored(chart: Chart) -> Chart:
 
 def inner_face(canonical: np.ndarray) -> np.ndarray:
     """(S, S) bool: from chin to forehead and from temple to temple, around the inner landmarks."""
+    return _ellipse(canonical, 85, 62, 118)
+
+
+def _ellipse(canonical: np.ndarray, aside: float, above: float, below: float) -> np.ndarray:
+    """(S, S) bool: so many mm around the middle between the eyes."""
     middle = canonical[[19, 22, 25, 28]].mean(0)  # of the eyes' corners
     rows, columns = np.mgrid[:SIDE, :SIDE]
     x, y = columns - SIDE / 2 + 0.5 - middle[0], SIDE / 2 - 0.5 - rows - middle[1]
-    above, below = (x / 85) ** 2 + (y / 62) ** 2, (x / 85) ** 2 + (y / 118) ** 2
-    return np.where(y > 0, above, below) < 1
+    return (x / aside) ** 2 + (y / np.where(y > 0, above, below)) ** 2 < 1
 
 
 def write_model(model: skin.SkinModel) -> None:

@@ -45,18 +45,20 @@ def unroll(points: Tensor, middle: Tensor) -> Tensor:
     return torch.stack([RADIUS * torch.atan2(x, z), 1000 * y], -1)
 
 
-def landmarks_on(head: Reconstruction) -> tuple[np.ndarray, np.ndarray]:
-    """Where a head's own inner landmarks lie, unrolled: (N, 2) in mm; and which they are (N,)."""
+def landmarks_on(
+    head: Reconstruction, posed: Scene, flat: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a head's own inner landmarks lie, unrolled: (N, 2) in mm; and which they are (N,).
+
+    posed: the head as in its image; flat (V, 2): its vertices, unrolled.
+    """
     scale, x, y = head.camera.cpu().numpy()
     pixels = head.projected[INNER]
     origins = np.stack([(pixels[:, 0] - x) / scale, (y - pixels[:, 1]) / scale], 1)
     origins = np.column_stack([origins, np.full(len(pixels), 10.0)])
-    faces = head.topology.faces.cpu().numpy()
-    scene = Scene(head.vertices.cpu().numpy(), faces)
-    hits = scene.first_hit(origins, np.array([[0, 0, -1]], np.float32))
+    hits = posed.first_hit(origins, np.array([[0, 0, -1]], np.float32))
     met = np.flatnonzero(hits.mask)
-    flat = unroll(head.frontal, head.framing.centre).cpu().numpy()
-    return hits.interpolate(flat, faces)[met], met
+    return hits.interpolate(flat, head.topology.faces.cpu().numpy())[met], met
 
 
 def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> Chart:
@@ -64,43 +66,35 @@ def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> C
 
     image uint8 (H, W, 3) RGB; canonical (51, 2) mm: where the inner landmarks belong.
     """
-    found, which = landmarks_on(head)
+    faces, vertices = head.topology.faces.cpu(), head.vertices.cpu()
+    posed = Scene(vertices.numpy(), faces.numpy())
     flat = unroll(head.frontal, head.framing.centre).cpu()
-    angle = flat[:, 0].abs() / RADIUS
+    found, which = landmarks_on(head, posed, flat.numpy())
     placed = bend(found, canonical[which], flat.numpy())
     place = torch.from_numpy(placed * np.array([1, -1]) / REACH).float()
 
-    faces = head.topology.faces.cpu()
-    front = (angle[faces] < BEHIND).all(1)
+    ahead = faces[(flat[:, 0].abs() < RADIUS * BEHIND)[faces].all(1)]
     radius = torch.linalg.norm((head.frontal - head.framing.centre)[:, [0, 2]], dim=1).cpu()
-    (fragments,) = rasterize(torch.cat([place, -10 * radius[:, None]], 1), faces[front], SIDE)
-
-    vertices, normals = head.vertices.cpu(), (head.normals @ head.rotation.T).cpu()
+    (fragments,) = rasterize(torch.cat([place, -10 * radius[:, None]], 1), ahead, SIDE)
+    normals = (head.normals @ head.rotation.T).cpu()
     starts = (vertices + 0.002 * normals).numpy()
-    scene = Scene(vertices.numpy(), faces.numpy())
-    open_ = ~scene.blocked(starts, np.array([[0, 0, 1]], np.float32))
-    values = torch.cat(
-        [
-            to_pixels(vertices, head.camera.cpu()),
-            normals,
-            torch.from_numpy(open_).float()[:, None],
-        ],
-        1,
+    hidden = torch.from_numpy(posed.blocked(starts, np.array([[0, 0, 1]], np.float32)))
+    values = [to_pixels(vertices, head.camera.cpu()), normals, hidden[:, None].float()]
+    column, row, x, y, z, covered = (
+        fragments.image(fragments.interpolate(torch.cat(values, 1), ahead)).numpy()
     )
-    maps = fragments.image(fragments.interpolate(values, faces[front])).permute(1, 2, 0).numpy()
-    on_head = np.zeros(SIDE * SIDE, bool)
-    on_head[fragments.pixel.numpy()] = True
-    on_head = on_head.reshape(SIDE, SIDE)
-    pixels, normal, unhidden = maps[..., :2], maps[..., 2:5], maps[..., 5]
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-    limit = np.array(image.shape[1::-1]) - 1
-    inside = ((pixels >= 0) & (pixels <= limit)).all(2)
+    on_head = torch.zeros(SIDE * SIDE, dtype=torch.bool)
+    on_head[fragments.pixel] = True
+    on_head = on_head.reshape(SIDE, SIDE).numpy()
+    length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-6)
+    height, width = image.shape[:2]
+    inside = (column >= 0) & (column <= width - 1) & (row >= 0) & (row <= height - 1)
     low, high = GRAZING
-    facing = np.clip((normal[..., 2] - low) / (high - low), 0, 1)
+    facing = np.clip((z / length - low) / (high - low), 0, 1)
     return Chart(
-        colour=_look_up(image, pixels, float(head.camera[0]) / 1000),
-        seen=(facing * unhidden * inside * on_head).astype(np.float32),
-        normal=normal,
+        colour=_look_up(image, np.stack([column, row], -1), float(head.camera[0]) / 1000),
+        seen=(facing * (1 - covered) * inside * on_head).astype(np.float32),
+        normal=np.stack([x / length, y / length, z / length], -1),
         on_head=on_head,
         place=place,
     )

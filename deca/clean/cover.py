@@ -20,6 +20,7 @@ SMALLEST = 14  # texels of a cover; less is a mole or a glint
 MARGIN = 2  # texels around a cover that it blurs into
 SEEN = 0.3  # of Chart.seen: less is not shown by the photograph
 LENS = (250, 3000)  # texels that a rim encloses around an eye
+SHADOW = 9  # texels around a lens that its rim may shade
 GAP = 9  # texels of a rim that may be missing
 EYES, BROWS = (slice(19, 25), slice(25, 31)), (slice(0, 5), slice(5, 10))  # of inner landmarks
 NOSE_TIP, NOSE_ROOT = 13, 10
@@ -31,6 +32,7 @@ class Cover:
 
     covered: np.ndarray  # by something else than the face
     lenses: tuple[np.ndarray, ...]  # seen through a glass: within closed rims, rims left out
+    shaded: np.ndarray  # skin that glasses may throw a shadow on: around the lenses
     unseen: np.ndarray  # the photograph does not show it
 
 
@@ -46,7 +48,7 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     strange = np.where(unseen, 0, cv2.GaussianBlur(fitted.strange, None, 0.6))
     low = np.arange(SIDE)[:, None] > at[NOSE_TIP, 1] - 8
     both = cv2.GaussianBlur(strange, None, 2)
-    one_sided = both > 2 * both[:, ::-1]
+    one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
     strange = np.where(low & ~one_sided, 0, strange)
     for eye in EYES:
         strange[opening(at[eye])] = 0
@@ -61,12 +63,13 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     kept[0] = False
     core = kept[labels]
     covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
+    for eye in EYES:
+        covered &= ~opening(at[eye])
     lenses = tuple(
         lens for eye in EYES if (lens := _enclosed(core, covered, at[eye].mean(0))) is not None
     )
-    for eye in EYES:
-        covered &= ~opening(at[eye])
-    return Cover(covered, lenses, unseen)
+    around = cv2.dilate(sum((lens.astype(np.uint8) for lens in lenses), np.zeros((SIDE, SIDE), np.uint8)), _disc(SHADOW))
+    return Cover(covered, lenses, around > 0, unseen)
 
 
 def opening(eye: np.ndarray) -> np.ndarray:

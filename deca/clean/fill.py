@@ -12,15 +12,17 @@ import numpy as np
 
 from .chart import SIDE, Chart
 from .cover import Cover
-from .skin import Fitted, from_log
+from .skin import FLOOR, Fitted, from_log
 
 LEVELS = 7  # of the pyramid that fills holes
 EDGE = 1.0  # texels over which a filling fades in
 MOST = 0.5  # of a differing logarithm that is taken over from elsewhere
 # What a lens does, in light: it dims by (1 - 0.05 or so) and adds a reflection of white.
 DIMMING, VEIL, STREAK = 0.06, 0.04, 0.10  # standard deviations of their priors
+GRAIN = 0.02  # standard deviation of light that no model explains
 ALIKE = 20.0  # texels that err alike
 NEAR = 2.0  # texels: size of a reflection
+SHADE, SOFT = 0.15, 3.0  # standard deviation of a shadow's logarithm; texels of its softness
 CLEAR = 0.5  # more reflection than this hides what is behind it
 
 
@@ -54,8 +56,10 @@ def clear_lenses(colour: np.ndarray, fitted: Fitted, cover: Cover) -> tuple[np.n
         rows, columns = (slice(a.min() - 6, a.max() + 7) for a in np.nonzero(lens))
         part = rows, columns
         inside = lens[part].astype(np.float32)
-        light, bare = colour[part] ** 2, from_log(fitted.expected[part]) ** 2
-        cleared, veil = _clear(light, bare, inside, fitted.scale)
+        light, bare = colour[part] ** 2, from_log(fitted.expected[part])
+        # Of a light's square root, whose logarithm is off by `spread`.
+        noise = (2 * bare * (bare + FLOOR) * fitted.spread[part]) ** 2 + GRAIN**2
+        cleared, veil = _clear(light, bare**2, inside, noise)
         share = cv2.GaussianBlur(inside, None, 0.7)[..., None] * (inside[..., None] > 0)
         colour[part] += share * (np.sqrt(cleared) - colour[part])
         hidden[part] |= (veil > CLEAR) & (inside > 0)
@@ -63,32 +67,50 @@ def clear_lenses(colour: np.ndarray, fitted: Fitted, cover: Cover) -> tuple[np.n
 
 
 def _clear(
-    light: np.ndarray, bare: np.ndarray, inside: np.ndarray, scale: float
+    light: np.ndarray, bare: np.ndarray, inside: np.ndarray, noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """light = dim * (1 - veil) * true + veil: most likely dim and veil -> true light, veil.
 
-    light and bare (H, W, 3), bare is what is expected; inside (H, W).
+    light and bare (H, W, 3), bare is what is expected, with variances `noise`; inside (H, W).
+    No veil is brighter than the darkest that is seen through it, as in haze (He et al., "Single
+    Image Haze Removal Using Dark Channel Prior", 2009).
     """
-    noise = (0.08 * scale) ** 2 * (0.05 + bare)  # variance
     weight = inside[..., None] / noise
+    design = np.stack([bare, np.ones_like(bare)], -1).reshape(-1, 2)
+    prior = np.array([1 / DIMMING**2, 1 / VEIL**2])
     for _ in range(3):  # one dimming and one veil for the whole lens
-        design = np.stack([bare, np.ones_like(bare)], -1).reshape(-1, 2)
         weighted = design * (weight.reshape(-1, 1) / ALIKE)
-        prior = np.array([1 / DIMMING**2, 1 / VEIL**2])
         normal = weighted.T @ design + np.diag(prior)
         gain, veil = np.linalg.solve(normal, weighted.T @ light.ravel() + prior * [1, 0])
-        veil = max(veil, 0.0)
         off = light - gain * bare - veil
         weight = inside[..., None] / noise / (1 + off**2 / noise / 4)
+    veil = np.clip(veil, 0, np.percentile(light.min(-1)[inside > 0], 1))
     even = (light - veil) / gain
     # Streaks: what is still too bright, and white, near each texel.
     towards = 1 - bare
     weight = inside[..., None] / noise
     both = cv2.GaussianBlur((weight * towards * (even - bare)).sum(-1), None, NEAR)
     alone = cv2.GaussianBlur((weight * towards**2).sum(-1), None, NEAR)
-    streak = np.clip(both / (alone + ALIKE / STREAK**2 / (4 * np.pi * NEAR**2)), 0, 0.9)
+    streak = both / (alone + ALIKE / STREAK**2 / (4 * np.pi * NEAR**2))
+    darkest = cv2.erode(np.where(inside > 0, even.min(-1), 1), np.ones((3, 3), np.uint8))
+    streak = np.clip(streak, 0, np.clip(cv2.GaussianBlur(darkest, None, 1), 0, 0.9))
     true = (even - streak[..., None]) / (1 - streak[..., None])
     return np.clip(true, 0, 1), veil + streak
+
+
+def lift_shadows(
+    left: np.ndarray, fitted: Fitted, cover: Cover, known: np.ndarray
+) -> np.ndarray:
+    """Take the shadows of rims off differences `left` (S, S, 3), as far as they are more likely
+    than skin that is darker there than expected: shadows are soft, and they darken."""
+    if not cover.lenses:
+        return left
+    weight = (known / (fitted.spread.mean(-1) ** 2)).astype(np.float32)
+    total = cv2.GaussianBlur(weight * left.mean(-1), None, SOFT)
+    amount = cv2.GaussianBlur(weight, None, SOFT)
+    shadow = total / (amount + ALIKE / SHADE**2 / (4 * np.pi * SOFT**2))
+    share = cv2.GaussianBlur(cover.shaded.astype(np.float32), None, 2)
+    return left - (share * np.minimum(shadow, 0))[..., None]
 
 
 def shared(

@@ -17,7 +17,7 @@ from .chart import SIDE, Chart
 
 FILE = Path(__file__).with_name("skin.npz")
 FLOOR = 0.04  # added to colours before the logarithm: noise in the dark stays small
-ROUNDS = 10  # of reweighting
+ROUNDS = 6  # of reweighting
 CAUCHY = 2.0  # residual, in standard deviations, that halves a texel's weight
 LIGHT = np.array([2.0, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0.2, 0.2])  # standard deviations of the prior
 STEP = 2  # of the chart's texels, one in so many is fitted
@@ -45,6 +45,7 @@ class Fitted:
     left: np.ndarray  # what the photograph differs by
     strange: np.ndarray  # (S, S): how many standard deviations that is
     light: np.ndarray  # (S, S, 3)
+    spread: np.ndarray  # (S, S, 3): standard deviation of `left` on a bare face
     scale: float  # of the picture's residuals against synthetic people's, at least 1
 
 
@@ -114,7 +115,7 @@ def fit(model: SkinModel, chart: Chart, trust: np.ndarray | None = None) -> Fitt
     expected = mean + np.tensordot(weights, basis, 1) + lit
     left = value - expected
     strange = np.sqrt(((left / deviation) ** 2).mean(-1)) / scale
-    maps = (array.astype(np.float32) for array in (expected, left, strange, lit))
+    maps = (array.astype(np.float32) for array in (expected, left, strange, lit, scale * deviation))
     return Fitted(*maps, scale)
 
 
