@@ -20,10 +20,10 @@ SMALLEST = 14  # texels of a cover; less is a mole or a glint
 MARGIN = 2  # texels around a cover that it blurs into
 SEEN = 0.3  # of Chart.seen: less is not shown by the photograph
 LENS = (250, 3000)  # texels that a rim encloses around an eye
-SHADOW = 9  # texels around a lens that its rim may shade
+SHADOW = 20  # texels around a lens that its rim may shade
 GAP = 9  # texels of a rim that may be missing
-EYES, BROWS = (slice(19, 25), slice(25, 31)), (slice(0, 5), slice(5, 10))  # of inner landmarks
-NOSE_TIP, NOSE_ROOT = 13, 10
+EYES = (slice(19, 25), slice(25, 31))  # of the inner landmarks
+NOSE_TIP = 13
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,31 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
     for eye in EYES:
         covered &= ~opening(at[eye])
-    lenses = tuple(
-        lens for eye in EYES if (lens := _enclosed(core, covered, at[eye].mean(0))) is not None
-    )
-    around = cv2.dilate(sum((lens.astype(np.uint8) for lens in lenses), np.zeros((SIDE, SIDE), np.uint8)), _disc(SHADOW))
-    return Cover(covered, lenses, around > 0, unseen)
+    glasses = np.zeros((SIDE, SIDE), np.uint8)
+    lenses = []
+    for eye in EYES:
+        lens = _enclosed(core | unseen, at[eye].mean(0))
+        if lens is not None:
+            glasses |= lens
+            lenses.append((lens > 0) & ~covered)
+    around = cv2.dilate(glasses, _disc(SHADOW)) > 0
+    return Cover(covered, tuple(lenses), around, unseen)
 
 
 def opening(eye: np.ndarray) -> np.ndarray:
     """(S, S) bool: between the lids, of an eye's six landmarks (6, 2) in texels."""
+    return _around(eye, 1)
+
+
+def _around(points: np.ndarray, margin: int) -> np.ndarray:
+    """(S, S) bool: the convex hull of points (N, 2), so many texels larger."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(eye).astype(np.int32)), 1)
-    return cv2.dilate(mask, _disc(1)) > 0
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), 1)
+    return cv2.dilate(mask, _disc(margin)) > 0
 
 
-def _enclosed(core: np.ndarray, covered: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
-    """What a closed rim encloses around an eye; None without one."""
+def _enclosed(core: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
+    """What a closed rim encloses around an eye, its convex hull, uint8; None without one."""
     closed = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP // 2))
     column, row = np.round(eye).astype(int)
     closed[row - 5 : row + 6, column - 12 : column + 13] = 0  # lids and lashes are no rim
@@ -88,7 +97,7 @@ def _enclosed(core: np.ndarray, covered: np.ndarray, eye: np.ndarray) -> np.ndar
     inside = labels == labels[row, column]
     if not LENS[0] <= inside.sum() <= LENS[1]:
         return None
-    return (cv2.dilate(inside.astype(np.uint8), _disc(1)) > 0) & ~covered
+    return _around(np.argwhere(inside)[:, ::-1], 0).astype(np.uint8)
 
 
 def _disc(radius: int) -> np.ndarray:

@@ -23,6 +23,7 @@ GRAIN = 0.02  # standard deviation of light that no model explains
 ALIKE = 20.0  # texels that err alike
 NEAR = 2.0  # texels: size of a reflection
 SHADE, SOFT = 0.15, 3.0  # standard deviation of a shadow's logarithm; texels of its softness
+PATCH = 9  # texels a side of which the darkest bounds the veil
 CLEAR = 0.5  # more reflection than this hides what is behind it
 
 
@@ -92,8 +93,8 @@ def _clear(
     both = cv2.GaussianBlur((weight * towards * (even - bare)).sum(-1), None, NEAR)
     alone = cv2.GaussianBlur((weight * towards**2).sum(-1), None, NEAR)
     streak = both / (alone + ALIKE / STREAK**2 / (4 * np.pi * NEAR**2))
-    darkest = cv2.erode(np.where(inside > 0, even.min(-1), 1), np.ones((3, 3), np.uint8))
-    streak = np.clip(streak, 0, np.clip(cv2.GaussianBlur(darkest, None, 1), 0, 0.9))
+    darkest = cv2.erode(np.where(inside > 0, even.min(-1), 1), np.ones((PATCH, PATCH), np.uint8))
+    streak = np.clip(streak, 0, np.clip(0.8 * cv2.GaussianBlur(darkest, None, NEAR), 0, 0.9))
     true = (even - streak[..., None]) / (1 - streak[..., None])
     return np.clip(true, 0, 1), veil + streak
 

@@ -18,7 +18,7 @@ from .chart import SIDE, Chart
 FILE = Path(__file__).with_name("skin.npz")
 FLOOR = 0.04  # added to colours before the logarithm: noise in the dark stays small
 ROUNDS = 6  # of reweighting
-CAUCHY = 2.0  # residual, in standard deviations, that halves a texel's weight
+CAUCHY = 1.5  # residual, in standard deviations, that halves a texel's weight
 LIGHT = np.array([2.0, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0.2, 0.2])  # standard deviations of the prior
 STEP = 2  # of the chart's texels, one in so many is fitted
 # Standard deviations of residuals are no smaller than this, in logarithms.
