@@ -1,7 +1,7 @@
 """Apex frames -> 13 views of a 3D head each, a frontal face without glasses, codes, meshes.
 
 python reconstruct_3d.py --index data/smic_apex.csv --root DATA --out views
-python reconstruct_3d.py --image FILE --out FOLDER
+python reconstruct_3d.py --image FILE_OR_FOLDER_OR_VIDEO --out FOLDER
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Literal
 from common.cli import run_script
 from common.errors import UserError
 from data.landmarks import FinderName, choose_finder
-from data.views import BackendName, claim_views
+from data.views import BackendName, MakerName
 
 
 def main(
@@ -20,27 +20,53 @@ def main(
     image: Path | None = None,
     backend: BackendName = "auto",
     assets: Path | None = None,
-    landmarks: FinderName | None = None,
+    landmarks: FinderName | Literal["file"] | None = None,
+    landmarks_file: Path | None = None,
+    views: Literal["centred", "original"] = "centred",
     mesh: Literal["obj", "glb"] | None = None,
+    detail: bool = False,
+    posed: bool = False,
     panel: bool = False,
+    overlay: bool = False,
+    depth: bool = False,
+    clean: bool = False,
+    transfer_to: Path | None = None,
+    people: Literal["one", "many"] = "one",
+    every: int = 1,
     four_frames: bool = False,
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     face: int | None = None,
     strict: bool = False,
 ) -> int:
-    """Reconstruct the apex frames of an index, or one image.
+    """Reconstruct the apex frames of an index, or a picture, a folder of pictures, a video.
 
     Args:
-        out: views go to OUT/<data>/<subject>/<clip>/<frame>, with --image to OUT itself.
+        out: views go to OUT/<data>/<subject>/<clip>/<frame>, those of a picture to OUT itself,
+            of a folder or a video to OUT/<name or number>.
         index: an index that prepare_data.py or smic_processing.py wrote.
         root: the folder that the index's paths start from.
-        image: one image instead of an index.
+        image: a picture, a folder of pictures or a video instead of an index.
         backend: auto: DECA if --assets has its files, else anny.
         assets: DECA's and FLAME's files; python -m deca.assets where.
-        landmarks: fan or dlib (default: fan if its weights are here, else dlib).
+        landmarks: fan or dlib (default: fan if its weights are here, else dlib); file: 68 points
+            from the .txt, .npy, .pts or .mat beside each picture.
+        landmarks_file: the same for one picture, from this file.
+        views: centred: crown to chin fill 85% of the height; original: as DECA's published code
+            frames them, for the backend deca alone.
         mesh: also write each head as a mesh.
+        detail: also a mesh with wrinkles, and their normals as a picture (DECA alone).
+        posed: also the meshes as the head lies in its picture.
         panel: also write input | reconstruction | frontal | its colours.
+        overlay: also draw the head over its picture.
+        depth: also write how near each of that picture's pixels is, as a 16-bit .png.
+        clean: also write the frontal picture and the views in the photograph's colours without
+            glasses, hair and hands, and a mask of what was filled in.
+        transfer_to: a picture of another person, whose head takes on the expression and the pose
+            of the one in --image.
+        people: whether a folder's or video's pictures show one person, with one identity, or
+            many.
+        every: of a folder or a video take every so many pictures.
         four_frames: also the frames of the index's four-frames companion.
         workers: processes, a subject at a time each; the files do not depend on their number
             (default: one a core, on a GPU one).
@@ -51,34 +77,46 @@ def main(
     """
     if (image is None) == (index is None) or (index is not None and root is None):
         raise UserError("give --index and --root, or --image for one image")
-    if image is not None and out.exists():
-        raise UserError(f"{out}: is there already; --out names a new folder for --image")
+    maker = _maker(backend, views)
     # Here, so that --help and wrong flags need no seconds of imports.
     import torch
 
     from common.parallel import cores
     from data.faces import face_cache
     from deca.batch import Engine, reconstruct_index
-    from deca.frame import Extras, read_face, write_head
+    from deca.frame import Extras
+    from deca.sequence import is_sequence, reconstruct_picture, reconstruct_sequence
 
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu works everywhere")
     device = "cuda" if cuda and device != "cpu" else "cpu"
-    engine = Engine(backend, assets, choose_finder(landmarks), device, face, face_cache())
-    extras = Extras(mesh, panel)
-    if image is not None:
-        reconstructs, faces = engine.load()
-        shown = read_face(image, faces, "")
-        (head,) = reconstructs.reconstruct([shown])
-        write_head(head, shown, reconstructs.name, out, extras)
-        claim_views(out, reconstructs.name)
-        return 0
-    if workers is None:
-        workers = 1 if device == "cuda" else cores()
-    assert index is not None and root is not None  # refused above
-    failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
+    single = image is not None and not is_sequence(image)
+    if single and out.exists():
+        raise UserError(f"{out}: is there already; --out names a new folder for --image")
+    if not single and (transfer_to or landmarks_file):
+        raise UserError("--transfer-to and --landmarks-file are for one picture: --image FILE")
+    finder = "file" if landmarks == "file" else choose_finder(landmarks)
+    engine = Engine(maker, assets, finder, device, face, face_cache())
+    extras = Extras(mesh, panel, overlay, depth, detail, posed, clean)
+    failed: list[str] = []
+    if index is not None and root is not None:
+        if workers is None:
+            workers = 1 if device == "cuda" else cores()
+        failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
+    elif image is not None and single:
+        reconstruct_picture(image, out, engine, extras, transfer_to, landmarks_file)
+    elif image is not None:
+        failed = reconstruct_sequence(image, out, engine, extras, every, people)
     return 1 if failed and strict else 0
+
+
+def _maker(backend: BackendName, views: Literal["centred", "original"]) -> BackendName | MakerName:
+    if views == "centred":
+        return backend
+    if backend == "anny":
+        raise UserError("--views original is DECA's framing: leave out --backend anny")
+    return "deca_original"
 
 
 if __name__ == "__main__":

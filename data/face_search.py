@@ -17,7 +17,7 @@ from .face_shape import face_shape
 from .geometry import reduced
 from .landmarks import Box, LandmarkFinder, whole_image
 
-FoundBy = Literal["detector", "enhanced", "whole image", "followed"]
+FoundBy = Literal["detector", "enhanced", "whole image", "followed", "file"]
 FOUND_BY: tuple[FoundBy, ...] = get_args(FoundBy)
 
 MIN_SIDE = 16  # pixels; below that no face can be told from noise

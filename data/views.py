@@ -25,6 +25,8 @@ _RECORD = "views.json"
 # pictures are uint8 (H, W, 3) RGB
 MakeViews = Callable[[np.ndarray, FoundFace | None, np.ndarray | None, tuple[int, int]], np.ndarray]
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
+# Who made views, by their record: deca_original is DECA with its own framing of the views.
+MakerName = Literal["deca", "anny", "deca_original"]
 
 
 def view_names() -> list[str]:
@@ -114,7 +116,7 @@ def claim_views(root3d: Path | str, backend: str) -> None:
         if made_by != backend:
             raise UserError(
                 f"{root3d}: its views were made by the backend {made_by}, not {backend}; "
-                "give another --out, or --backend"
+                "give another --out, --backend or --views"
             )
         return
     _write_record(root3d, {"format": FORMAT, "backend": backend, "size": SIZE})

@@ -51,6 +51,12 @@ ALBEDO = Source(
     "the Basel Face Model's: non-commercial research, after registration",
 )
 
+TEXTURE = Source(
+    "FLAME, texture space (optional: stands in for the Basel Face Model's colours)",
+    "https://flame.is.tue.mpg.de, after registration: texture space",
+    "non-commercial scientific research; read the site's licence",
+)
+
 
 @dataclass(frozen=True)
 class AssetFile:
@@ -72,6 +78,9 @@ FILES = {
     "face_mask": AssetFile("uv_face_mask.png", DATA, files.read_mask),
     "mean_texture": AssetFile("mean_texture.jpg", DATA, files.read_texture),
     "albedo": AssetFile("FLAME_albedo_from_BFM.npz", ALBEDO, files.read_albedo, optional=True),
+    "flame_texture": AssetFile(
+        "FLAME_texture.npz", TEXTURE, files.read_flame_texture, optional=True
+    ),
 }
 
 
@@ -88,6 +97,7 @@ class Assets:
     face_mask: Tensor  # (256, 256): the skin alone
     mean_texture: Tensor  # (3, 256, 256) RGB in [0, 1]
     albedo: files.Albedo | None
+    flame_texture: files.Albedo | None  # read where albedo is not there
 
 
 def load_assets(folder: Path | str) -> Assets:
@@ -183,7 +193,7 @@ def check(folder: Annotated[Path, tyro.conf.Positional]) -> int:
 
 def where() -> None:
     """Print what to fetch from whom, and under which licence."""
-    for source in (FLAME, WEIGHTS, DATA, ALBEDO):
+    for source in (FLAME, WEIGHTS, DATA, ALBEDO, TEXTURE):
         names = ", ".join(f.name for f in FILES.values() if f.source is source)
         print(f"{names}\n  of:      {source.name}\n  from:    {source.address}")
         print(f"  licence: {source.licence}\n")

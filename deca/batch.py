@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -22,9 +23,9 @@ from data.face_search import FOUND_BY, FoundBy
 from data.faces import FaceFinder, NoFaceError, load_face_finder
 from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
-from data.views import BackendName, claim_views, note_faceless, view_folder
+from data.views import BackendName, MakerName, claim_views, note_faceless, view_folder
 
-from .frame import Extras, load_backend, missing_files, read_face, write_head
+from .frame import Extras, load_backend, missing_files, paints, read_face, write_head
 from .reconstruction import Backend, Face
 
 
@@ -32,16 +33,18 @@ from .reconstruction import Backend, Face
 class Engine:
     """What reconstructs; each process loads its own."""
 
-    backend: BackendName
+    backend: BackendName | MakerName
     assets: Path | None
-    landmarks: FinderName
+    landmarks: FinderName | Literal["file"]  # file: those beside the pictures
     device: str  # cpu or cuda
     face: int | None = None  # this and the next as for FaceFinder
     cache: Path | None = None
 
-    def load(self) -> tuple[Backend, FaceFinder]:
+    def load(self) -> tuple[Backend, FaceFinder | None]:
         """Load it; errors as load_backend and load_face_finder."""
         backend = load_backend(self.backend, self.assets, self.device)
+        if self.landmarks == "file":
+            return backend, None
         return backend, load_face_finder(self.landmarks, self.face, self.cache, self.device)
 
 
@@ -87,6 +90,7 @@ def reconstruct_index(
     for folder, row in rows.items():
         subjects.setdefault(row["data_sub"], {})[folder] = row
     loaded = engine.load()
+    extras.check(loaded[0].name)
     engine = replace(engine, backend=loaded[0].name)
     claim_views(out, engine.backend)
     jobs = [
@@ -143,7 +147,7 @@ def _report(frames: int, failed: list[str], found_by: list[FoundBy]) -> None:
 
 
 def _outcomes(
-    jobs: list[Job], engine: Engine, loaded: tuple[Backend, FaceFinder], workers: int
+    jobs: list[Job], engine: Engine, loaded: tuple[Backend, FaceFinder | None], workers: int
 ) -> Iterator[Outcome]:
     if workers <= 1:
         with fixed_threads(1):
@@ -155,7 +159,7 @@ def _outcomes(
             yield future.result()
 
 
-_loaded: tuple[Backend, FaceFinder]  # of a worker process
+_loaded: tuple[Backend, FaceFinder | None]  # of a worker process
 
 
 def _start_worker(engine: Engine) -> None:
@@ -168,7 +172,7 @@ def _in_worker(job: Job) -> Outcome:
     return _reconstruct(job, *_loaded)
 
 
-def _reconstruct(job: Job, backend: Backend, faces: FaceFinder) -> Outcome:
+def _reconstruct(job: Job, backend: Backend, faces: FaceFinder | None) -> Outcome:
     """Fit a subject's frames together, write what is missing."""
     wanted = [folder for folder in job.rows if missing_files(folder, job.extras)]
     read: dict[Path, Face] = {}
@@ -187,14 +191,15 @@ def _reconstruct(job: Job, backend: Backend, faces: FaceFinder) -> Outcome:
                     faceless.append(folder)
         ready = {folder: read[folder] for folder in job.rows if folder in read}
         heads = backend.reconstruct(list(ready.values()))
-        for (folder, face), head in zip(ready.items(), heads, strict=True):
+        laid_over = paints(heads, list(ready.values()), job.extras)
+        for (folder, face), head, paint in zip(ready.items(), heads, laid_over, strict=True):
             if folder in wanted:
-                write_head(head, face, backend.name, folder, job.extras)
+                write_head(head, face, backend.name, folder, job.extras, paint)
     found_by = [face.found_by for face in read.values()]
     return Outcome(len(job.rows), failed, found_by, faceless, said.getvalue().splitlines())
 
 
-def _read(row: Mapping, job: Job, faces: FaceFinder) -> Face:
+def _read(row: Mapping, job: Job, faces: FaceFinder | None) -> Face:
     onset = row.get("onset_frame_path")
     onset = job.root / onset if onset else None
     return read_face(job.root / row["apex_frame_path"], faces, job.subject, onset)

@@ -2,13 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 
 from data.face_search import FoundFace
 from data.faces import NoFaceError
-from data.views import BackendName, MakeViews
+from data.views import MakerName, MakeViews
 
 
 def make_views(backend: str | None, assets: Path | None, device: str) -> MakeViews:
@@ -28,9 +28,9 @@ def make_views(backend: str | None, assets: Path | None, device: str) -> MakeVie
         from .frame import Extras, load_backend, write_head
         from .reconstruction import Face
 
-        if backend not in ("deca", "anny"):
+        if backend not in get_args(MakerName):
             raise ValueError(f"no backend that makes views is called {backend}")
-        engine = load_backend(cast(BackendName, backend), assets, device)
+        engine = load_backend(cast(MakerName, backend), assets, device)
         face = Face(apex, found.landmarks, onset=onset, found_by=found.found_by)
         (head,) = engine.reconstruct([face])
         with tempfile.TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,20 +13,25 @@ from PIL import Image
 
 from common.errors import UserError, warn
 from data.disk.frames import UnreadableImageError, read_image
+from data.face_search import FoundFace
 from data.faces import FaceFinder, NoFaceError
 from data.geometry import reduced
-from data.views import BackendName, view_names
+from data.views import YAWS, BackendName, MakerName, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
 
 from .assets import assets_complete, load_assets
-from .crop import SIZE
-from .mesh import save_mesh
+from .clean.paint import Paint, clean, render_clean
+from .crop import SIZE, face_square
+from .landmark_files import landmarks_beside, read_landmarks
+from .mesh import normal_picture, save_mesh
+from .overlay import depth_map, overlay
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import render_frontal, render_views
+from .render_views import look, render_frontal, render_views
 
-LARGEST = 2048  # pixels: greater images are reduced before anything else
+LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
+CLEAN = "clean"  # folder of the clean views below a frame's
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
 
 
@@ -35,27 +41,49 @@ class Extras:
 
     mesh: Literal["obj", "glb"] | None = None
     panel: bool = False
+    overlay: bool = False
+    depth: bool = False
+    detail: bool = False  # with the mesh, also one with wrinkles, and their normals in uv
+    posed: bool = False  # with the frontal meshes, also as the head lies in its image
+    clean: bool = False  # frontal picture and views in colour without what covers the face
 
     def files(self) -> set[str]:
         """The names of all the files that a frame's folder is to hold."""
+        wanted = {"panel.jpg": self.panel, "overlay.jpg": self.overlay, "depth.png": self.depth}
         names = {*view_names(), "frontal.jpg", "textured.jpg", "codes.npz"}
-        return names | ({f"head.{self.mesh}"} if self.mesh else set()) | self._panel()
+        names |= {name for name, asked in wanted.items() if asked}
+        if self.clean:
+            names |= {"frontal_clean.jpg", "clean_mask.png", *clean_names()}
+        for pose in ("", "_posed") if self.posed else ("",):
+            if self.mesh:
+                names.add(f"head{pose}.{self.mesh}")
+                if self.detail:
+                    names |= {f"head_detail{pose}.{self.mesh}", f"normals{pose}.png"}
+        return names
 
-    def _panel(self) -> set[str]:
-        return {"panel.jpg"} if self.panel else set()
+    def check(self, backend: str) -> None:
+        """UserError for what does not fit together, or what `backend` cannot write."""
+        if (self.detail or self.posed) and not self.mesh:
+            raise UserError("--detail and --posed are of meshes: give --mesh obj or --mesh glb too")
+        if self.detail and backend == "anny":
+            raise UserError(
+                "--detail: the backend anny has no wrinkles; DECA has (--assets FOLDER)"
+            )
 
 
-def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") -> Backend:
+def load_backend(
+    name: BackendName | MakerName, assets: Path | None, device: str = "cpu"
+) -> Backend:
     """DECA or anny; auto: DECA if its files are right, else anny. A line on stderr says which.
 
     With `auto`, a folder of assets that was given and cannot be used is a warning.
     """
     if name == "anny":
         return AnnyBackend(device)
-    if name == "deca":
+    if name != "auto":
         if assets is None:
             raise UserError("the backend deca needs --assets FOLDER: python -m deca.assets where")
-        return DecaBackend(load_assets(assets), device)
+        return DecaBackend(load_assets(assets), device, name == "deca_original")
     if assets is None:
         print("backend: anny (no --assets given)", file=sys.stderr)
         return AnnyBackend(device)
@@ -70,29 +98,55 @@ def load_backend(name: BackendName, assets: Path | None, device: str = "cpu") ->
     return backend
 
 
-def read_face(path: Path, faces: FaceFinder, subject: str, onset: Path | None = None) -> Face:
-    """Read a clip's apex and find the face that its onset shows.
+def read_face(
+    path: Path,
+    faces: FaceFinder | None,
+    subject: str,
+    onset: Path | None = None,
+    earlier: Face | None = None,
+    landmarks: Path | None = None,
+) -> Face:
+    """Read a clip's apex and find the face that its onset shows, or an `earlier` picture.
 
-    Without an onset that shows a face, there is none in the result, with a warning.
+    Without an onset that shows a face, there is none in the result, with a warning. The landmarks
+    are those of a file where one is named, or where there is no finder: of that beside the apex.
     UnreadableImageError if the apex is no image, NoFaceError if it shows no face.
     """
     image = read_image(path)
+    before = None if onset is None else _read_onset(onset, image.shape)
+    if faces is None or landmarks:
+        points = read_landmarks(landmarks or landmarks_beside(path), image.shape)
+        return Face(image, points, subject, before, "file")
     shrink = min(1, LARGEST / max(image.shape[:2]))
-    image = reduced(image, shrink)
-    before = None if onset is None else _read_onset(onset, image.shape, shrink)
-    first, face = faces.follow(before, image, str(path))
+    small = reduced(image, shrink)
+    if earlier is not None and earlier.image.shape == image.shape:
+        known = FoundFace((earlier.landmarks + 0.5) * shrink - 0.5, "followed")
+        face = faces.again(small, known)
+        if face is not None:
+            return _face_of(image, face, shrink, subject, None)
+    first, face = faces.follow(
+        None if before is None else reduced(before, shrink), small, str(path)
+    )
     if face is None:
         what = f"no face found by {faces.name}" if first is None else "not the face of the onset"
         raise NoFaceError(f"{path}: {what}")
     if before is not None and first is None:
         warn(f"{onset}: no face in the onset: no facial actions since then")
         before = None
-    return Face(image, face.landmarks, subject, before, 1 / shrink, face.found_by)
+    return _face_of(image, face, shrink, subject, before)
 
 
-def _read_onset(path: Path, shape: tuple[int, ...], shrink: float) -> np.ndarray | None:
+def _face_of(
+    image: np.ndarray, found: FoundFace, shrink: float, subject: str, onset: np.ndarray | None
+) -> Face:
+    """The face that was found in an image made smaller by a factor up to 1."""
+    landmarks = found.landmarks if shrink == 1 else (found.landmarks + 0.5) / shrink - 0.5
+    return Face(image, landmarks, subject, onset, found.found_by)
+
+
+def _read_onset(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
-        onset = reduced(read_image(path), shrink)
+        onset = read_image(path)
     except UnreadableImageError as error:
         warn(f"{error}: no facial actions since the onset")
         return None
@@ -107,12 +161,29 @@ def missing_files(folder: Path, extras: Extras) -> set[str]:
     return {name for name in extras.files() if not (folder / name).is_file()}
 
 
+def paints(
+    heads: Sequence[Reconstruction], faces: Sequence[Face], extras: Extras
+) -> Sequence[Paint | None]:
+    """What `write_head` lays over each head, None where no clean pictures are among the extras."""
+    return clean(heads, faces) if extras.clean else [None] * len(heads)
+
+
+def clean_names() -> list[str]:
+    """The clean views among a frame's files, in the order of YAWS."""
+    return [f"{CLEAN}/{name}" for name in view_names()]
+
+
 def write_head(
-    head: Reconstruction, face: Face, backend: str, folder: Path, extras: Extras
+    head: Reconstruction,
+    face: Face,
+    backend: str,
+    folder: Path,
+    extras: Extras,
+    paint: Paint | None = None,
 ) -> None:
     """Write what a frame's `folder` lacks; a new folder is whole or not there at all.
 
-    UserError if it cannot be written.
+    paint: of `paints`, which the clean pictures take. UserError if it cannot be written.
     """
     part, prefix = None, f".{folder.name}.part."
     try:
@@ -121,10 +192,13 @@ def write_head(
             shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
         part.chmod(0o755)
-        _write(head, face, backend, part, missing_files(folder, extras))
+        _write(head, face, backend, part, missing_files(folder, extras), paint)
         if folder.exists():
-            for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".obj"):
-                path.replace(folder / path.name)  # an .obj last: its material is there then
+            made = [path for path in part.rglob("*") if path.is_file()]
+            for path in sorted(made, key=lambda path: path.suffix == ".obj"):
+                place = folder / path.relative_to(part)  # an .obj last: its material is there then
+                place.parent.mkdir(exist_ok=True)
+                path.replace(place)
         else:
             part.replace(folder)
     except OSError as error:
@@ -134,25 +208,62 @@ def write_head(
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: set[str]) -> None:
+def _write(
+    head: Reconstruction,
+    face: Face,
+    backend: str,
+    folder: Path,
+    names: set[str],
+    paint: Paint | None,
+) -> None:
+    for name, picture in _pictures(head, face, names, paint).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / name, quality=95)
+    if "depth.png" in names:
+        Image.fromarray(depth_map(head, face.image)).save(folder / "depth.png")
+    if "codes.npz" in names:
+        np.savez(folder / "codes.npz", **_codes(head, face, backend))
+    for name in names:
+        detail, posed = "_detail" in name, "_posed" in name
+        if name.startswith("head"):
+            save_mesh(head, folder / name, detail, posed)
+        elif name.startswith("normals"):
+            Image.fromarray(normal_picture(head, posed)).save(folder / name)
+
+
+def _pictures(
+    head: Reconstruction, face: Face, names: set[str], paint: Paint | None
+) -> dict[str, np.ndarray]:
+    """Those pictures among `names`, uint8 (H, W, 3) RGB; the mask (H, W)."""
     pictures: dict[str, np.ndarray] = {}
-    if not names.isdisjoint(view_names()):
-        pictures |= dict(zip(view_names(), render_views(head), strict=True))
+    looks = None
+    if not names.isdisjoint({*view_names(), *clean_names()}):
+        looks = look(head, YAWS, SIZE)
+        pictures |= dict(zip(view_names(), render_views(head, looks=looks), strict=True))
+    if paint is not None and looks is not None:
+        views, _ = render_clean(head, paint, looks=looks)
+        pictures |= dict(zip(clean_names(), views, strict=True))
+    if paint is not None and not names.isdisjoint(("frontal_clean.jpg", "clean_mask.png")):
+        (frontal,), (mask,) = render_clean(head, paint, (0,), SHOWN)
+        pictures |= {"frontal_clean.jpg": frontal, "clean_mask.png": mask}
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
         pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
-    for name in names & pictures.keys():
-        Image.fromarray(pictures[name]).save(folder / name, quality=95)
-    if "codes.npz" in names:
-        codes: dict[str, Any] = {
-            "backend": np.array(backend),
-            "landmarks": face.to_file(head.landmarks),
-            "found_by": np.array(face.found_by),
-            "projected": face.to_file(head.projected),
-            **head.codes,
-        }
-        np.savez(folder / "codes.npz", **codes)
-    for name in names:
-        if name.startswith("head."):
-            save_mesh(head, folder / name)
+    if "overlay.jpg" in names:
+        pictures["overlay.jpg"] = overlay(head, face.image)
+    return {name: picture for name, picture in pictures.items() if name in names}
+
+
+def _codes(head: Reconstruction, face: Face, backend: str) -> dict[str, Any]:
+    square = face_square(face.landmarks)
+    return {
+        "backend": np.array(backend),
+        "landmarks": head.landmarks,
+        "found_by": np.array(face.found_by),
+        "projected": head.projected,
+        "square": np.array([square.x, square.y, square.side]),
+        "to_crop": square.to_crop(),
+        "pixel_camera": head.camera.cpu().numpy(),
+        **head.codes,
+    }

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from data.views import SIZE
-
-from .crop import face_square
+from .crop import crop, face_square
 from .reconstruction import Face, Reconstruction
 from .render_views import render_frontal, render_in_image
 
@@ -39,7 +36,7 @@ def panel(head: Reconstruction, face: Face) -> dict[str, np.ndarray]:
     shows, glasses included.
     """
     square = face_square(face.landmarks)
-    seen = cv2.warpAffine(face.image, square.to_crop(SIZE), (SIZE, SIZE), flags=cv2.INTER_AREA)
+    seen = (crop(face.image, square) * 255).round().byte().permute(1, 2, 0).numpy()
     frontal, textured = render_frontal(head)
     return {
         "input": seen,

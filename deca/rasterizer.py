@@ -42,23 +42,31 @@ class Fragments:
 
 
 def rasterize(
-    vertices: Tensor, faces: Tensor, size: int, turns: Tensor | None = None
+    vertices: Tensor,
+    faces: Tensor,
+    size: int,
+    turns: Tensor | None = None,
+    shift: Tensor | None = None,
 ) -> list[Fragments]:
     """See a mesh from the front: vertices (V, 3) in image space, faces (F, 3), one image a turn.
 
     turns (B, 3, 3): rotations of the mesh about the origin, by default one, the identity.
+    shift (3,): where the mesh is moved to afterwards, by default nowhere.
     PyTorch3D on CUDA and where gradients are wanted, else Embree. The two agree but for pixels
     whose centre lies on an edge.
     """
     if turns is None:
         turns = torch.eye(3, dtype=vertices.dtype, device=vertices.device)[None]
     if vertices.is_cuda or vertices.requires_grad:
-        return rasterize_pytorch3d(vertices, faces, size, turns)
-    return rasterize_embree(vertices, faces, size, turns)
+        return rasterize_pytorch3d(vertices, faces, size, turns, shift)
+    return rasterize_embree(vertices, faces, size, turns, shift)
 
 
-def rasterize_embree(vertices: Tensor, faces: Tensor, size: int, turns: Tensor) -> list[Fragments]:
-    """Rasterise on the CPU. The mesh is set up once; the rays turn, backwards, instead."""
+def rasterize_embree(
+    vertices: Tensor, faces: Tensor, size: int, turns: Tensor, shift: Tensor | None = None
+) -> list[Fragments]:
+    """Rasterise on the CPU. The mesh is set up once; the rays move, backwards, instead."""
+    dx, dy, dz = (0.0, 0.0, 0.0) if shift is None else shift.tolist()
     points = vertices.numpy().astype(np.float32)
     scene = Scene(points, faces.numpy())
     centres = (2 * np.arange(size, dtype=np.float32) + 1) / size - 1
@@ -66,26 +74,27 @@ def rasterize_embree(vertices: Tensor, faces: Tensor, size: int, turns: Tensor) 
     images = []
     for turn in turns.numpy().astype(np.float32):
         # Rays go only through the rectangle that the turned mesh covers.
-        turned = points @ turn[:2].T
+        turned = points @ turn[:2].T + (np.float32(dx), np.float32(dy))
         inside = (centres[:, None] >= turned.min(0)) & (centres[:, None] <= turned.max(0))
         columns, rows = (np.flatnonzero(axis) for axis in inside.T)
         pixel = (rows[:, None] * size + columns).ravel()
         x, y = np.meshgrid(centres[columns], centres[rows])
-        origins = np.stack([x.ravel(), y.ravel(), np.full(x.size, start, np.float32)], 1) @ turn
+        starts = [x.ravel() - dx, y.ravel() - dy, np.full(x.size, start, np.float32)]
+        origins = np.stack(starts, 1) @ turn
         hits = scene.first_hit(origins, turn[2])
         seen = hits.mask
         found = (
             pixel[seen],
             hits.face[seen].astype(np.int64),
             hits.bary[seen],
-            hits.depth[seen] + np.float32(start),
+            hits.depth[seen] + np.float32(start + dz),
         )
         images.append(Fragments(size, *(torch.from_numpy(array) for array in found)))
     return images
 
 
 def rasterize_pytorch3d(
-    vertices: Tensor, faces: Tensor, size: int, turns: Tensor
+    vertices: Tensor, faces: Tensor, size: int, turns: Tensor, shift: Tensor | None = None
 ) -> list[Fragments]:
     """Rasterise on any device, with gradients by way of the barycentrics; slow on a CPU."""
     from pytorch3d.renderer.mesh import rasterize_meshes
@@ -93,7 +102,8 @@ def rasterize_pytorch3d(
 
     # PyTorch3D looks along +z with x to the left and y up, and drops what lies behind z = 0.
     axes = vertices.new_tensor([-1.0, -1.0, 1.0])
-    moved = vertices @ turns.transpose(1, 2) * axes + vertices.new_tensor([0.0, 0.0, 10.0])
+    turned = vertices @ turns.transpose(1, 2) + (0 if shift is None else shift)
+    moved = turned * axes + vertices.new_tensor([0.0, 0.0, 10.0])
     meshes = Meshes(moved.float(), faces[None].expand(len(turns), -1, -1))
     index, depth, barycentric, _distance = rasterize_meshes(
         meshes, image_size=size, blur_radius=0.0, faces_per_pixel=1, perspective_correct=False

@@ -2,29 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data.face_search import FoundBy
+from data.views import MakerName
 
 
 @dataclass(frozen=True)
 class Face:
     """One face to reconstruct."""
 
-    image: np.ndarray  # uint8 (H, W, 3) RGB, any size
+    image: np.ndarray  # uint8 (H, W, 3) RGB, any size, as it is in its file
     landmarks: np.ndarray  # (68, 2) in the image's pixels
     subject: str = ""  # faces of one subject may share an identity
     onset: np.ndarray | None = None  # the clip's onset frame, of the image's size
-    pixel: float = 1.0  # of `image`, in pixels of the file: large images are reduced
     found_by: FoundBy = "detector"  # how the landmarks came about
-
-    def to_file(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 2) in the image's pixels -> in the file's."""
-        return (points + 0.5) * self.pixel - 0.5
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,11 @@ class Topology:
 
 @dataclass(frozen=True)
 class Framing:
-    """What the views look at: the same for every yaw and expression of a head."""
+    """What the views look at: the same for every yaw of a head."""
 
-    centre: Tensor  # (3,) metres
+    centre: Tensor  # (3,) metres: what the head turns about
     scale: float  # image space (the image is 2 wide) per metre
+    place: Tensor | None = None  # (3,) metres: where the centre lies; None: in the middle
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Reconstruction:
     """A head: metres, x right in the image, y up, z towards the viewer.
 
     All tensors are on one device. The camera is scaled orthographic, from metres to the input
-    image's pixels: column = x + scale * X, row = y - scale * Y.
+    image's pixels, whose centres are whole numbers: column = x + scale * X, row = y - scale * Y.
     """
 
     topology: Topology
@@ -68,19 +65,25 @@ class Reconstruction:
     camera: Tensor  # (3,): scale, x, y
     landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
-    codes: dict[str, np.ndarray]  # every coefficient, by name
+    codes: dict[str, np.ndarray]  # every coefficient, by name, and 68 3D landmarks in pixels
+    # (3, S, S) points of `frontal` with fine detail, in uv, metres; not a number where it is empty
+    detail_map: Tensor | None = None
 
 
 class Backend(Protocol):
     """A way to get from faces to heads."""
 
     @property
-    def name(self) -> Literal["deca", "anny"]:
+    def name(self) -> MakerName:
         """What the views' record and --backend call it."""
         ...
 
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face, in order."""
+    def reconstruct(self, faces: Sequence[Face], one_identity: bool = ...) -> list[Reconstruction]:
+        """One head a face, in order; one_identity: those of one (named) subject share theirs."""
+        ...
+
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head as the source's lies in its image, with the source's expression."""
         ...
 
 
@@ -88,6 +91,15 @@ def to_pixels(points: Tensor, camera: Tensor) -> Tensor:
     """Points (..., 3) in metres -> columns and rows (..., 2) of the input image."""
     scale, x, y = camera
     return torch.stack([x + scale * points[..., 0], y - scale * points[..., 1]], -1)
+
+
+def to_pixels3d(points: Tensor, camera: Tensor) -> np.ndarray:
+    """Points (N, 3) in metres -> columns, rows, depths (N, 3) in the input image's pixels.
+
+    Depths are from the origin of the head's coordinates on, smaller towards the viewer.
+    """
+    places = torch.cat([to_pixels(points, camera), -camera[0] * points[:, 2:]], 1)
+    return places.cpu().numpy()
 
 
 def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:

@@ -19,17 +19,24 @@ from .rasterizer import Fragments, rasterize
 from .reconstruction import Reconstruction
 from .shading import FACING, GREY, lamp_shading
 
+Looks = list[tuple[Fragments, Tensor]]  # what each view sees, and its rotation (3, 3)
+
 
 @torch.no_grad()
 def render_views(
-    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, textured: bool = False
+    head: Reconstruction,
+    yaws: Sequence[int] = YAWS,
+    size: int = SIZE,
+    textured: bool = False,
+    looks: Looks | None = None,
 ) -> np.ndarray:
     """The head from each yaw, uint8 (len(yaws), size, size, 3) RGB on black.
 
     The head's own rotation is replaced by the yaw; centre and scale are the same in all views.
-    Grey with fine detail, or with its texture as it is.
+    Grey with fine detail, or with its texture as it is. looks: what `look` gave for yaws and size.
     """
-    drawn = [_draw(head, seen, turn, textured) for seen, turn in look(head, yaws, size)]
+    looks = looks or look(head, yaws, size)
+    drawn = [_draw(head, seen, turn, textured) for seen, turn in looks]
     return torch.stack(drawn).cpu().numpy()
 
 
@@ -41,16 +48,18 @@ def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, 
     return grey.cpu().numpy(), textured.cpu().numpy()
 
 
-def look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
+def look(head: Reconstruction, yaws: Sequence[int], size: int) -> Looks:
     """What is seen from each yaw, and the rotation (3, 3) that it is."""
-    camera = head.frontal.new_tensor([[head.framing.scale, 0, 0]])
-    points = project((head.frontal - head.framing.centre)[None], camera)[0]
+    framing = head.framing
+    camera = head.frontal.new_tensor([[framing.scale, 0, 0]])
+    points = project((head.frontal - framing.centre)[None], camera)[0]
+    place = None if framing.place is None else project(framing.place[None, None], camera)[0, 0]
     axes = points.new_zeros(len(yaws), 3)
     axes[:, 1] = torch.deg2rad(points.new_tensor(yaws))
     turns = rotation_matrices(axes)
     flip = turns.new_tensor([1.0, -1.0, -1.0])  # y and z change sign in image space
     in_image_space = flip[:, None] * turns * flip
-    images = rasterize(points, head.topology.faces, size, in_image_space)
+    images = rasterize(points, head.topology.faces, size, in_image_space, place)
     return list(zip(images, turns, strict=True))
 
 
@@ -58,26 +67,49 @@ def look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fra
 def render_in_image(
     head: Reconstruction, square: Square, size: int = SIZE, textured: bool = False
 ) -> np.ndarray:
-    """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black."""
+    """The head as it lies in a square of its image, uint8 (size, size, 3) RGB on black.
+
+    Pixel by pixel what `crop` cuts out of the same square.
+    """
+    seen = see_in_image(head, square, size)
+    return _draw(head, seen, head.rotation, textured).cpu().numpy()
+
+
+def see_in_image(head: Reconstruction, square: Square, size: int) -> Fragments:
+    """What each pixel of a square of the head's image, `size` pixels wide, sees of the head."""
+    (step, _, left), (_, _, top) = square.to_image(size)
     scale, x, y = head.camera
-    camera = torch.stack([2 * scale / square.side, (x - square.x) / scale, (square.y - y) / scale])
+    # column = (x + scale * X - left) / step, whose centre is (2 * column + 1) / size - 1
+    across = 2 / (size * step)
+    half = (1 / size - 1) / across
+    camera = torch.stack([across * scale, (x - left + half) / scale, (top - y - half) / scale])
     points = project(head.vertices[None], camera[None])[0]
     (seen,) = rasterize(points, head.topology.faces, size)
-    return _draw(head, seen, head.rotation, textured).cpu().numpy()
+    return seen
 
 
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
-    normals = seen.interpolate(head.normals, head.topology.faces)
     if textured:
         colours = sample_uv(head.texture, head, seen)
     else:
-        kept = normals @ turn[2] > -FACING
-        if head.normal_map is not None:
-            normals = sample_uv(head.normal_map, head, seen)
-        colours = (GREY * lamp_shading(normals, turn) * kept)[:, None].expand(-1, 3)
+        colours, kept = grey(head, seen, turn)
+        colours = colours * kept[:, None]
     bytes_ = (colours.clamp(0, 1) * 255).round().byte()
     return seen.image(bytes_).permute(1, 2, 0).contiguous()
+
+
+def grey(head: Reconstruction, seen: Fragments, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey with fine detail of the P pixels that see the head (P, 3), and which show it (P,).
+
+    The other pixels see it from behind or at a grazing angle.
+    """
+    normals = seen.interpolate(head.normals, head.topology.faces)
+    kept = normals @ turn[2] > -FACING
+    if head.normal_map is not None:
+        normals = sample_uv(head.normal_map, head, seen)
+    shade = (GREY * lamp_shading(normals, turn)).clamp(0, 1)
+    return shade[:, None].expand(-1, 3), kept
 
 
 def sample_uv(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:

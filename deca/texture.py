@@ -6,8 +6,12 @@ import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from data.geometry import reduced
+
 from .rasterizer import Fragments, rasterize
 from .reconstruction import Topology, to_pixels
+
+LARGEST = 2048  # pixels: greater images are reduced before their colours are taken
 
 
 class UvMap:
@@ -21,6 +25,11 @@ class UvMap:
         self.faces = topology.faces
         (self.fragments,) = rasterize(topology.uv_positions(), topology.uv_faces, size)
         self.nearest = _nearest_texels(self.fragments) if spread else None
+
+    @property
+    def filled(self) -> Tensor:
+        """Where the map is not empty, bool (size, size)."""
+        return self.fragments.image(torch.ones_like(self.fragments.depth)[:, None])[0] > 0
 
     def __call__(self, values: Tensor) -> Tensor:
         """Values (B, V, C) -> maps (B, C, size, size)."""
@@ -40,6 +49,19 @@ def _nearest_texels(fragments: Fragments) -> Tensor:
     return torch.from_numpy(grid[rows, columns]).to(fragments.pixel.device)
 
 
+def photograph(image: np.ndarray, camera: Tensor) -> tuple[Tensor, Tensor]:
+    """An image, uint8 (H, W, 3), to take colours from: (3, H, W) in [0, 1], and a camera into it.
+
+    Greater images are averaged down to LARGEST pixels, with `camera`, on whose device they go.
+    """
+    shrink = min(1, LARGEST / max(image.shape[:2]))
+    small = np.ascontiguousarray(reduced(image, shrink))
+    scale, x, y = camera
+    if shrink < 1:
+        camera = torch.stack([scale * shrink, (x + 0.5) * shrink - 0.5, (y + 0.5) * shrink - 0.5])
+    return torch.from_numpy(small).to(camera.device).permute(2, 0, 1).float() / 255, camera
+
+
 def sample_image(image: Tensor, pixels: Tensor) -> Tensor:
     """Look an image (3, H, W) up at columns and rows (S, S, 2) -> (3, S, S), black beyond it."""
     size = torch.tensor(image.shape[:0:-1], dtype=pixels.dtype, device=pixels.device)  # W, H
@@ -49,16 +71,17 @@ def sample_image(image: Tensor, pixels: Tensor) -> Tensor:
 
 def image_texture(
     image: Tensor,
+    camera: Tensor,
     positions: Tensor,
     normals: Tensor,
-    camera: Tensor,
     elsewhere: Tensor,
     mask: Tensor,
     skin: Tensor,
 ) -> Tensor:
     """A texture (3, S, S) out of the image, blended into the map `elsewhere` (3, S, S).
 
-    positions and normals (3, S, S): the posed head in uv; image (3, H, W); mask (S, S) in [0, 1]:
+    image (3, H, W) and camera: as `photograph` gives them; positions and normals (3, S, S): the
+    posed head in uv; mask (S, S) in [0, 1]:
     where the image may go; skin (S, S): where its colour is measured, to which `elsewhere`
     is brought, so that the border does not show.
     """

@@ -19,7 +19,7 @@ from deca_assets import assets_folder, dump_python2, flame_arrays, head_mesh, ne
 from common.cli import run_script
 from common.errors import UserError
 from deca.assets import FILES, assets_complete, check, load_assets, where
-from deca.flame.asset_files import read_networks
+from deca.flame.asset_files import read_albedo, read_flame_texture, read_networks
 from deca.flame.detail import DetailDecoder
 
 __all__ = ["assets_folder"]
@@ -362,6 +362,43 @@ def test_optional_albedo(folder, capsys):
     assert torch.equal(flat.mean, albedo.mean) and torch.equal(flat.basis, albedo.basis)
 
 
+def write_flame_texture(folder: Path, white: float = 255) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(
+        folder / "FLAME_texture.npz",
+        mean=np.full((64, 64, 3), (0.4, 0.5, 0.7)) * white,
+        tex_dir=rng.normal(0, 0.01 * white, (64, 64, 3, 60)),
+        lmk_face_idx=np.arange(3),
+    )
+
+
+def test_flames_own_colours(folder, capsys):
+    """Read where the Basel Face Model's are not there, from 0..255."""
+    write_flame_texture(folder)
+    code, lines = report(folder, capsys)
+    assert code == 0 and lines["FLAME_texture.npz"].startswith("ok")
+    assets = load_assets(folder)
+    assert assets.albedo is None
+    assert assets.flame_texture.mean[:, 0, 0].tolist() == pytest.approx([0.7, 0.5, 0.4])
+    write_albedo(folder)
+    albedo = read_albedo(folder / "FLAME_albedo_from_BFM.npz")
+    torch.testing.assert_close(assets.flame_texture.basis, albedo.basis)
+
+
+@pytest.mark.parametrize("which", ["MU", "mean"])
+def test_colours_of_another_range(folder, which):
+    if which == "MU":
+        path = folder / "FLAME_albedo_from_BFM.npz"
+        np.savez(path, MU=np.full((64, 64, 3), 120.0), PC=np.zeros((64, 64, 3, 60)))
+    else:
+        write_flame_texture(folder, 1)
+        path = folder / "FLAME_texture.npz"
+    fault = r"MU goes from 120 to 120, not from 0 to 1" if which == "MU" else r"not from 0 to 255"
+    with pytest.raises(UserError, match=fault) as caught:
+        (read_albedo if which == "MU" else read_flame_texture)(path)
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("broken", ["npz", "shape", "keys", "npy"])
 def test_wrong_optional_files(folder, capsys, broken):
     path = folder / "FLAME_albedo_from_BFM.npz"
@@ -416,7 +453,7 @@ def test_where_names_every_file_and_its_licence(capsys):
     where()
     said = capsys.readouterr().out
     assert all(file.name in said for file in FILES.values())
-    assert said.count("licence: ") == 4
+    assert said.count("licence: ") == 5
 
 
 def test_a_payload_in_the_weights_does_not_run(folder):

@@ -19,6 +19,7 @@ from deca.flame.backend import DecaBackend
 from deca.flame.model import rotation_matrices
 from deca.geometry import project, vertex_normals
 from deca.mesh import save_mesh, to_trimesh
+from deca.rasterizer import rasterize, rasterize_embree, rasterize_pytorch3d
 from deca.reconstruction import Face, Reconstruction
 from deca.render_views import YAWS, render_in_image, render_views
 from deca.shading import harmonic_shading
@@ -83,6 +84,7 @@ def test_shapes_and_coefficients(head):
         "camera": (3,),
         "light": (9, 3),
         "detail": (128,),
+        "landmarks3d": (68, 3),
     }
     assert all(np.isfinite(code).all() and code.std() > 1e-3 for code in head.codes.values())
 
@@ -223,6 +225,48 @@ def test_framing_fills_the_view_from_crown_to_chin(backend, head):
     assert rows[0] == pytest.approx(224 * 0.075, abs=2)
     row_of_chin = 112 - (chin - head.framing.centre)[1] * head.framing.scale * 112
     assert float(row_of_chin) == pytest.approx(224 * 0.925, abs=2)
+
+
+def test_original_views_turn_about_the_root_joint(assets, face, head):
+    """Scale 8, nothing centred: by the vertices of a FLAME head whose pose is the yaw."""
+    original = DecaBackend(assets, original_views=True)
+    (other,) = original.reconstruct([face])
+    torch.testing.assert_close(other.vertices, head.vertices)
+    codes = {name: torch.from_numpy(code)[None] for name, code in head.codes.items()}
+    pose = codes["pose"].clone()
+    pose[:, :3] = torch.tensor([0, math.radians(30), 0])
+    vertices, _ = original.flame(codes["shape"], codes["expression"], pose)
+    points = project(vertices, torch.tensor([[8.0, 0, 0]]))
+    (wanted,) = rasterize(points[0], other.topology.faces, 224)
+    view = render_views(other, [30])[0][..., 0]
+    covered = torch.zeros(224 * 224, dtype=bool)
+    covered[wanted.pixel] = True
+    lit = torch.from_numpy(view > 0).flatten()
+    assert not (lit & ~covered).any() or (lit & ~covered).float().mean() < 1e-4
+    assert lit.sum() > 0.9 * covered.sum()  # the rest faces away
+    assert original.name == "deca_original"
+
+
+@pytest.mark.parametrize("rasterizer", [rasterize_embree, rasterize_pytorch3d])
+def test_a_shift_moves_the_turned_mesh(head, rasterizer):
+    points = project(head.frontal[None], torch.tensor([[6.0, 0, 0]]))[0]
+    turn = rotation_matrices(torch.tensor([[0.1, 0.5, 0.0]]))
+    shift = torch.tensor([0.2, -0.1, 0.4])
+    (moved,) = rasterizer(points, head.topology.faces, 64, turn, shift)
+    (wanted,) = rasterizer(points @ turn[0].T + shift, head.topology.faces, 64, torch.eye(3)[None])
+    off = moved.image(moved.depth[:, None], 9) - wanted.image(wanted.depth[:, None], 9)
+    assert (off.abs() > 1e-4).float().mean() < 0.01
+
+
+def test_the_picture_in_its_square_is_the_crops(assets, face):
+    """A square twice as large shows the head half as large, pixel for pixel."""
+    backend = DecaBackend(assets)
+    (head,) = backend.reconstruct([face])
+    square = face_square(face.landmarks)
+    near = render_in_image(head, square)
+    wide = Square(square.x, square.y, square.side * 447 / 223)
+    far = render_in_image(head, wide, size=448)
+    np.testing.assert_array_equal(near > 0, far[112:-112, 112:-112] > 0)
 
 
 def test_drawn_in_its_image(backend, head, face):

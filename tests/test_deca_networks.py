@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deca.crop import Square, crop, face_square
-from deca.flame.detail import DetailDecoder, detail_normals
+from deca.flame.detail import DetailDecoder, detail_maps
 from deca.flame.encoder import CODES, detail_encoder, flame_encoder, split_codes
 
 
@@ -118,7 +118,8 @@ def test_detail_normals_of_a_ripple():
     height = 0.05 * (3 * x).sin()
     mask = (x > 0).float()[None, None]
     half = 0.5 * height
-    got = detail_normals(positions, normals, half[None, None], half, mask)
+    points, got = detail_maps(positions, normals, half[None, None], half, mask)
+    torch.testing.assert_close(points[0, 2], torch.where(x > 0, height, half))
     slope = 0.15 * (3 * x).cos()
     wanted = torch.stack([-slope, torch.zeros_like(x), torch.ones_like(x)])
     wanted = wanted / wanted.norm(dim=0)
@@ -144,24 +145,33 @@ def test_square_around_landmarks():
     landmarks = np.array([[10.0, 20], [110, 20], [60, 100]])  # a box of 100 x 80
     square = face_square(landmarks)
     assert (square.x, square.y) == (60, 60)
-    assert square.side == pytest.approx(90 * 1.1 * 1.25)
+    assert square.side == 123  # of 123.75
+    assert face_square(landmarks / 1000).side == 1
+
+
+def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    def at(i: int, j: int) -> np.ndarray:
+        inside = 0 <= i < image.shape[0] and 0 <= j < image.shape[1]
+        return image[i, j] / 255 if inside else np.zeros(3)
+
+    i, j = int(np.floor(y)), int(np.floor(x))
+    above = (1 - x + j) * at(i, j) + (x - j) * at(i, j + 1)
+    below = (1 - x + j) * at(i + 1, j) + (x - j) * at(i + 1, j + 1)
+    return (1 - y + i) * above + (y - i) * below
 
 
 @pytest.mark.parametrize("side", [60, 224, 500, 1500])
-def test_a_spot_lands_where_the_transform_says(side):
-    """With and without reduction of a large square, also where it reaches beyond the image."""
-    image = np.zeros((900, 1100, 3), np.uint8)
-    spot = (400, 300)
-    y, x = np.mgrid[:900, :1100]
-    image[..., 1] = 255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / (side / 20) ** 2)
+def test_every_pixel_is_between_its_four_neighbours(side):
+    """Also where the square is large, or reaches beyond the image."""
+    image = np.random.default_rng(0).integers(0, 256, (900, 1100, 3), dtype=np.uint8)
     square = Square(380.3, 310.7, side)
-    matrix = square.to_crop()
-    wanted = matrix[:, :2] @ spot + matrix[:, 2]
-    green = crop(image, square)[1].numpy()
-    rows, columns = np.mgrid[:224, :224]
-    found = np.array([(columns * green).sum(), (rows * green).sum()]) / green.sum()
-    np.testing.assert_allclose(found, wanted, atol=0.1)
-    assert crop(image, square)[[0, 2]].max() == 0
+    cut, back = crop(image, square).numpy(), square.to_image()
+    for row, column in np.random.default_rng(1).integers(0, 224, (50, 2)):
+        x, y = back[:, :2] @ (column, row) + back[:, 2]
+        np.testing.assert_allclose(cut[:, row, column], bilinear(image, x, y), atol=1e-6)
+    spot = np.zeros((900, 1100, 3), np.uint8)
+    spot[:, :, 1] = 255
+    assert crop(spot, square)[[0, 2]].max() == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (40, 500), (480, 640), (5000, 100)])

@@ -131,6 +131,39 @@ def test_a_tensor_may_not_reach_beyond_its_storage(tmp_path):
         read_pickle(tmp_path / "bad.pkl")
 
 
+class Select:
+    """What chumpy's class looks like in a pickle."""
+
+    def __init__(self, a: object, idxs: object, shape: tuple | None = None) -> None:
+        self.a, self.idxs = a, idxs
+        if shape is not None:
+            self.preferred_shape = shape
+
+
+Select.__module__ = "chumpy.reordering"
+
+
+def test_a_selection_of_chumpys(tmp_path):
+    array = np.arange(12.0).reshape(3, 4)
+    content = {
+        "shaped": Select(Ch(array), np.array([0, 5, 11, 2]), (2, 2)),
+        "flat": Select(Select(Ch(array), np.array([3, 4])), Ch(np.array([1, 0]))),
+        "beyond": Select(Ch(array), np.array([12])),
+        "no index": Select(Ch(array), np.array([0.5])),
+        "nothing": Select(Ch(array), None),
+        "unread": 1,
+    }
+    dump_python2(content, tmp_path / "a.pkl")
+    read = read_pickle(tmp_path / "a.pkl")
+    np.testing.assert_array_equal(to_array(read["shaped"]), [[0, 5], [11, 2]])
+    np.testing.assert_array_equal(to_array(read["flat"]), [4, 3])
+    read["endless"] = read["flat"]
+    read["endless"].a = read["endless"]
+    for name in ("beyond", "no index", "nothing", "endless"):
+        with pytest.raises(ValueError):
+            to_array(read[name])
+
+
 SCALARS = {
     "float": np.float64(0.5), "half": np.float16(2), "int": np.int32(3), "bool": np.bool_(True),
     "text": np.str_("neutral"), "nothing": np.str_(""), "bytes": np.bytes_(b"x"),

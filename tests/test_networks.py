@@ -104,6 +104,9 @@ def test_network_learns_one_batch(kind, name):
     for _ in range(15):
         output = network(images)
         loss = network.loss(output, labels)
+        learned = (network.scores(output).argmax(1) == labels).all()
+        if learned and loss < 0.3:  # VGG's steps take a second each
+            break
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -275,6 +275,12 @@ def test_deca_from_index_to_views(tmp_path: Path, capsys, assets_folder: Path) -
     assert cv2.imread(str(folder / "0.jpg")).std() > 20
     assert call(*arguments, "--out", tmp_path / "out", "--backend", "anny") == 2
     assert "made by the backend deca" in capsys.readouterr().err
+    assert call(*arguments, "--out", tmp_path / "out", "--views", "original") == 2
+    assert "give another --out, --backend or --views" in capsys.readouterr().err
+    assert call(*arguments, "--out", tmp_path / "as deca", "--views", "original") == 0
+    assert read_backend(tmp_path / "as deca") == "deca_original"
+    other = cv2.imread(str(tmp_path / "as deca" / "smic" / "01" / "s1_0" / "3" / "0.jpg"))
+    assert np.abs(other.astype(int) - cv2.imread(str(folder / "0.jpg"))).mean() > 3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

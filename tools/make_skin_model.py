@@ -19,12 +19,12 @@ from common.cli import run_script
 from common.files import write_whole
 from data.face_shape import MIRROR
 from data.faces import load_face_finder
-from deca.anny.backend import CHIN, AnnyBackend
+from deca.anny.backend import AnnyBackend
 from deca.anny.head import Head
 from deca.clean import skin
 from deca.clean.chart import INNER, SIDE, Chart, lay_out, unroll
 from deca.clean.fill import spread_in
-from deca.reconstruction import Face, frame_head
+from deca.reconstruction import Face
 from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import EMOTIONS, generator, sample_actions
@@ -36,7 +36,7 @@ ROUNDS = 3
 SMOOTH = 2.0  # texels: of the spread, which is that of few people
 
 
-def main(people: int = 120, axes: int = 16, charts: Path | None = None) -> None:
+def main(people: int = 160, axes: int = 20, charts: Path | None = None) -> None:
     """Make skin.npz.
 
     Args:
@@ -66,9 +66,7 @@ def main(people: int = 120, axes: int = 16, charts: Path | None = None) -> None:
 
 def canonical_landmarks(backend: AnnyBackend) -> np.ndarray:
     """The mean head's inner landmarks on the chart, (51, 2) in mm, mirror-symmetric."""
-    mean = backend.model.mean
-    neutral = backend.head.neutral(*backend.head.mean_identity())[0]
-    flat = unroll(mean, frame_head(neutral, mean[CHIN]).centre).numpy()
+    flat = unroll(backend.model.mean, backend.model.mean[INNER]).numpy()
     return ((flat + flat[MIRROR] * [-1, 1]) / 2)[INNER]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from deca.geometry import vertex_normals
 from deca.raycast import Scene
-from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels
-from deca.texture import UvMap, image_texture
+from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels, to_pixels3d
+from deca.texture import UvMap, image_texture, photograph
 
 from .actions import actions_between, face_flow
 from .atlas import head_topology
@@ -70,14 +71,32 @@ class AnnyBackend:
         return self.to_uv(values[None])[0]
 
     @torch.no_grad()
-    def reconstruct(self, faces: Sequence[Face]) -> list[Reconstruction]:
-        """One head a face. Faces of one (named) subject get one identity.
+    def reconstruct(self, faces: Sequence[Face], one_identity: bool = True) -> list[Reconstruction]:
+        """One head a face. Faces of one (named) subject always get one identity.
 
         A face with an onset frame also gets `actions_delta` and `actions_onset` in its codes.
         """
-        return self._fitted(faces) if faces else []
+        if not faces:
+            return []
+        people, found, deltas = self._fitted(faces)
+        return [
+            self._head(face, found, i, person, delta)
+            for i, (face, person, delta) in enumerate(zip(faces, people, deltas, strict=True))
+        ]
 
-    def _fitted(self, faces: Sequence[Face]) -> list[Reconstruction]:
+    @torch.no_grad()
+    def transfer(self, source: Face, target: Face) -> Reconstruction:
+        """The target's head and colours with the source's facial actions and pose.
+
+        It lies in the source's image as the source's head does.
+        """
+        pair = [replace(source, subject="source"), replace(target, subject="target")]
+        people, found, deltas = self._fitted(pair)
+        own = self._head(target, found, 1, people[1], None)
+        return replace(self._head(source, found, 0, people[1], deltas[0]), texture=own.texture)
+
+    def _fitted(self, faces: Sequence[Face]) -> tuple[list[int], Fit, list[Tensor | None]]:
+        """Who each face shows, the fit, and the facial actions since the onset where known."""
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
         order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         people = torch.tensor([order[key] for key in keys], device=self.device)
@@ -94,10 +113,8 @@ class AnnyBackend:
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
-        return [
-            self._head(face, found, i, int(people[i]), deltas[i] if known[i] else None)
-            for i, face in enumerate(faces)
-        ]
+        since = [deltas[i] if known[i] else None for i in range(len(faces))]
+        return people.tolist(), found, since
 
     def _delta(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Tensor:
         """Facial actions (52,) at the apex minus those at the onset."""
@@ -122,11 +139,12 @@ class AnnyBackend:
         turn = rotation_matrix(found.rotation[i, None])[0]
         vertices = frontal @ turn.T
         normals = vertex_normals(frontal, self.topology.faces)
+        points = self.model.pick(vertices)[0]
         codes = {
             "shape": torch.cat([found.phenotypes[person], found.changes[person]]),
             "actions": found.actions[i],
             "rotation": found.rotation[i],
-            "camera": _in_file(found.camera[i], face),
+            "camera": found.camera[i],
         }
         if delta is not None:
             codes["actions_delta"] = delta
@@ -142,9 +160,10 @@ class AnnyBackend:
             framing=frame_head(neutral[0], self.model.pick(neutral)[0, CHIN]),
             camera=found.camera[i],
             landmarks=face.landmarks,
-            projected=to_pixels(self.model.pick(vertices)[0], found.camera[i]).cpu().numpy(),
+            projected=to_pixels(points, found.camera[i]).cpu().numpy(),
             codes={name: code.cpu().numpy() for name, code in codes.items()}
             | {
+                "landmarks3d": to_pixels3d(points, found.camera[i]),
                 "shape_names": np.array(self.head.phenotypes + self.head.local_changes),
                 "action_names": np.array(self.head.actions),
             },
@@ -152,7 +171,6 @@ class AnnyBackend:
 
     def _texture(self, face: Face, vertices: Tensor, normals: Tensor, camera: Tensor) -> Tensor:
         """Colours (3, MAP, MAP) of a head that lies in its image as vertices and normals say."""
-        image = torch.from_numpy(np.ascontiguousarray(face.image)).to(self.device)
         # Skin that the nose or a cheek hides would get their colours. Of eyeballs and mouth only
         # what lids and lips leave open can be seen in the views, so there the image may go.
         starts = (vertices + 0.001 * normals).cpu().numpy()
@@ -164,17 +182,10 @@ class AnnyBackend:
         normals = torch.where(self.skin[:, None], normals, normals.new_tensor([0.0, 0.0, 1.0]))
         maps = self._painted(torch.cat([vertices, normals, seen[:, None]], 1))
         return image_texture(
-            image.permute(2, 0, 1).float() / 255,
+            *photograph(face.image, camera),
             maps[:3],
             maps[3:6],
-            camera,
             self.colours,
             maps[6],
             self.front,
         )
-
-
-def _in_file(camera: Tensor, face: Face) -> Tensor:
-    """A camera (scale, x, y) into pixels of the face's image -> into those of its file."""
-    scale, *middle = camera.tolist()
-    return camera.new_tensor([scale * face.pixel, *face.to_file(np.array(middle))])

@@ -21,6 +21,7 @@ REACH = 128.0  # mm from the chart's middle to its edges: a texel a millimetre
 RADIUS = 90.0  # mm of the cylinder: an angle's width on the chart
 BEHIND = 1.9  # radians from the front: the mesh ends there
 INNER = slice(17, 68)  # landmarks but the outline, which slides as the head turns
+AXIS = (0.0, 0.031, -0.093)  # metres from the inner landmarks' mean to the cylinder's middle
 STIFFNESS = 0.02  # of the spline: landmarks are off by a millimetre or two
 GRAZING = (0.25, 0.45)  # cosines between which a texel seen at an angle begins to count
 
@@ -36,21 +37,20 @@ class Chart:
     place: Tensor  # (V, 2): the mesh's vertices on the chart, x and y in [-1, 1], y down
 
 
-def unroll(points: Tensor, middle: Tensor) -> Tensor:
+def unroll(points: Tensor, landmarks: Tensor) -> Tensor:
     """Points (N, 3) in metres of a head that looks ahead -> millimetres (N, 2) on the cylinder.
 
-    middle (3,): the axis goes through it. x to the image's right, y up.
+    landmarks (L, 3): the head's inner ones, which the axis lies behind. x to the image's right,
+    y up.
     """
-    x, y, z = (points - middle).unbind(-1)
+    x, y, z = (points - landmarks.mean(0) - landmarks.new_tensor(AXIS)).unbind(-1)
     return torch.stack([RADIUS * torch.atan2(x, z), 1000 * y], -1)
 
 
-def landmarks_on(
-    head: Reconstruction, posed: Scene, flat: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where a head's own inner landmarks lie, unrolled: (N, 2) in mm; and which they are (N,).
+def landmarks_on(head: Reconstruction, posed: Scene) -> tuple[Tensor, np.ndarray]:
+    """A head's own inner landmarks, on `frontal` (N, 3); and which they are (N,).
 
-    posed: the head as in its image; flat (V, 2): its vertices, unrolled.
+    posed: the head as in its image.
     """
     scale, x, y = head.camera.cpu().numpy()
     pixels = head.projected[INNER]
@@ -58,7 +58,8 @@ def landmarks_on(
     origins = np.column_stack([origins, np.full(len(pixels), 10.0)])
     hits = posed.first_hit(origins, np.array([[0, 0, -1]], np.float32))
     met = np.flatnonzero(hits.mask)
-    return hits.interpolate(flat, head.topology.faces.cpu().numpy())[met], met
+    points = hits.interpolate(head.frontal.cpu().numpy(), head.topology.faces.cpu().numpy())
+    return torch.from_numpy(points[met]).float(), met
 
 
 def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> Chart:
@@ -68,21 +69,22 @@ def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> C
     """
     faces, vertices = head.topology.faces.cpu(), head.vertices.cpu()
     posed = Scene(vertices.numpy(), faces.numpy())
-    flat = unroll(head.frontal, head.framing.centre).cpu()
-    found, which = landmarks_on(head, posed, flat.numpy())
-    placed = bend(found, canonical[which], flat.numpy())
+    frontal = head.frontal.cpu()
+    found, which = landmarks_on(head, posed)
+    flat = unroll(frontal, found)
+    placed = bend(unroll(found, found).numpy(), canonical[which], flat.numpy())
     place = torch.from_numpy(placed * np.array([1, -1]) / REACH).float()
 
     ahead = faces[(flat[:, 0].abs() < RADIUS * BEHIND)[faces].all(1)]
-    radius = torch.linalg.norm((head.frontal - head.framing.centre)[:, [0, 2]], dim=1).cpu()
+    middle = found.mean(0) + found.new_tensor(AXIS)
+    radius = torch.linalg.norm((frontal - middle)[:, [0, 2]], dim=1)
     (fragments,) = rasterize(torch.cat([place, -10 * radius[:, None]], 1), ahead, SIDE)
     normals = (head.normals @ head.rotation.T).cpu()
     starts = (vertices + 0.002 * normals).numpy()
     hidden = torch.from_numpy(posed.blocked(starts, np.array([[0, 0, 1]], np.float32)))
     values = [to_pixels(vertices, head.camera.cpu()), normals, hidden[:, None].float()]
-    column, row, x, y, z, covered = (
-        fragments.image(fragments.interpolate(torch.cat(values, 1), ahead)).numpy()
-    )
+    maps = fragments.image(fragments.interpolate(torch.cat(values, 1), ahead))
+    column, row, x, y, z, covered = maps.numpy()
     on_head = torch.zeros(SIDE * SIDE, dtype=torch.bool)
     on_head[fragments.pixel] = True
     on_head = on_head.reshape(SIDE, SIDE).numpy()

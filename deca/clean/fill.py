@@ -121,11 +121,12 @@ def shared(
 
     left (S, S, 3) and known (S, S) bool of each frame.
     """
-    stack = np.where(np.stack(known)[..., None], np.stack(left), np.nan)
-    anywhere = np.any(np.stack(known), 0)
-    median = np.zeros((SIDE, SIDE, 3), np.float32)
-    median[anywhere] = np.nanmedian(stack[:, anywhere], 0)
-    return median, anywhere
+    stack = np.where(np.stack(known)[..., None], np.stack(left), np.inf)
+    stack.sort(0)
+    count = np.stack(known).sum(0)
+    middle = np.maximum(count - 1, 0)[None, ..., None] // 2
+    median = np.take_along_axis(stack, middle, 0)[0]
+    return np.where(count[..., None] > 0, median, 0).astype(np.float32), count > 0
 
 
 def fill(

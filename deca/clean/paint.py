@@ -12,10 +12,10 @@ from torch import Tensor
 from data.views import SIZE, YAWS
 from deca.rasterizer import Fragments
 from deca.reconstruction import Face, Reconstruction
-from deca.render_views import look, sample_uv
+from deca.render_views import Looks, look, sample_uv
 
 from .chart import REACH, SIDE, Chart, lay_out
-from .cover import Cover, find_cover
+from .cover import find_cover
 from .fill import clear_lenses, fill, lift_shadows, shared
 from .skin import Fitted, SkinModel, fit, skin_model, to_log
 
@@ -23,7 +23,7 @@ FILLED, CLEARED = 255, 128  # in the mask: not of the photograph; of it, reflect
 FEATHER = 1.0  # texels
 ASIDE, BELOW = (112, 126), (100, 112)  # mm where the paint ends: behind the ears, under the chin
 DOUBT = 0.3  # weight of skin around lenses in the fit: shadows and reflections are there
-OTHERS = 24  # of a subject's frames that are looked at, at most
+LENDERS = 24  # of a subject's frames, at most, lend the others what they show
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,24 @@ class Paint:
 class _Reading:
     chart: Chart
     fitted: Fitted
-    cover: Cover
-    left: np.ndarray  # (S, S, 3) differences from the model, reflections taken off
+    left: np.ndarray  # (S, S, 3) differences from the model, reflections and shadows taken off
     known: np.ndarray  # (S, S) bool: the photograph shows the face
+    cleared: np.ndarray  # (S, S) bool: through a lens
 
 
 def clean(heads: Sequence[Reconstruction], faces: Sequence[Face]) -> list[Paint]:
     """The paint of each head. Heads of one (named) subject lend each other what they show."""
     model = skin_model()
     readings = [_read(model, head, face) for head, face in zip(heads, faces, strict=True)]
+    lent: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for subject in {face.subject for face in faces} - {""}:
+        same = [r for r, face in zip(readings, faces, strict=True) if face.subject == subject]
+        if len(same) > 1:
+            same = same[:: -(-len(same) // LENDERS)]
+            lent[subject] = shared([r.left for r in same], [r.known for r in same])
     return [
-        _paint(reading, _others(readings, faces, i)) for i, reading in enumerate(readings)
+        _paint(reading, lent.get(face.subject))
+        for reading, face in zip(readings, faces, strict=True)
     ]
 
 
@@ -63,25 +70,14 @@ def _read(model: SkinModel, head: Reconstruction, face: Face) -> _Reading:
     colour, hidden = clear_lenses(chart.colour, fitted, cover)
     known = ~(cover.covered | cover.unseen | hidden)
     left = lift_shadows(to_log(colour) - fitted.expected, fitted, cover, known)
-    return _Reading(chart, fitted, cover, left, known)
+    cleared = np.any([np.zeros_like(known), *cover.lenses], 0) & known
+    return _Reading(chart, fitted, left, known, cleared)
 
 
-def _others(
-    readings: Sequence[_Reading], faces: Sequence[Face], i: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    subject = faces[i].subject
-    same = [k for k, face in enumerate(faces) if k != i and face.subject == subject != ""]
-    if not same:
-        return None
-    same = same[:: -(-len(same) // OTHERS)]
-    return shared([readings[k].left for k in same], [readings[k].known for k in same])
-
-
-def _paint(reading: _Reading, others: tuple[np.ndarray, np.ndarray] | None) -> Paint:
-    colour = fill(reading.fitted, reading.left, reading.known, others)
+def _paint(reading: _Reading, lent: tuple[np.ndarray, np.ndarray] | None) -> Paint:
+    colour = fill(reading.fitted, reading.left, reading.known, lent)
     filled = (~reading.known).astype(np.float32)
-    for lens in reading.cover.lenses:
-        filled[lens & reading.known] = CLEARED / FILLED
+    filled[reading.cleared] = CLEARED / FILLED
     touched = cv2.dilate((filled > 0).astype(np.float32), np.ones((3, 3), np.uint8))
     share = cv2.GaussianBlur(touched, None, FEATHER) * _extent() * reading.chart.on_head
     return Paint(
@@ -104,7 +100,11 @@ def _extent() -> np.ndarray:
 
 @torch.no_grad()
 def render_clean(
-    head: Reconstruction, paint: Paint, yaws: Sequence[int] = YAWS, size: int = SIZE
+    head: Reconstruction,
+    paint: Paint,
+    yaws: Sequence[int] = YAWS,
+    size: int = SIZE,
+    looks: Looks | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The painted head from each yaw, as render_views draws it: uint8 (N, size, size, 3).
 
@@ -112,7 +112,7 @@ def render_clean(
     in between at the borders.
     """
     pictures, masks = [], []
-    for seen, _turn in look(head, yaws, size):
+    for seen, _turn in looks or look(head, yaws, size):
         colours, filled = _painted(head, paint, seen)
         pictures.append(_image(seen, colours).permute(1, 2, 0))
         masks.append(_image(seen, filled)[0])

@@ -44,7 +44,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Albedo:
-    """Skin colours as a linear model in uv: FLAME_albedo_from_BFM.npz."""
+    """Skin colours as a linear model in uv: FLAME_albedo_from_BFM.npz, or FLAME_texture.npz."""
 
     mean: Tensor  # (3, 256, 256) RGB
     basis: Tensor  # (50, 3, 256, 256)
@@ -172,26 +172,47 @@ def read_albedo(path: Path) -> Albedo:
 
     MU holds S x S x 3 numbers, BGR in [0, 1]; PC as many for each of 199 components, the last
     axis, of which DECA's code has the first 50. Readers of the file reshape both, so that their
-    shapes may be flat.
+    shapes may be flat. UserError for what is none of that.
     """
+    return _read_colours(path, "MU", "PC", 1)
+
+
+def read_flame_texture(path: Path) -> Albedo:
+    """Read FLAME_texture.npz: the same by the names mean and tex_dir, BGR in [0, 255]."""
+    return _read_colours(path, "mean", "tex_dir", 255)
+
+
+def _read_colours(path: Path, mean_name: str, basis_name: str, white: int) -> Albedo:
     content = _load_numpy(path)
     count = CODES["texture"]
     try:
-        mean, basis = content["MU"], content["PC"]
+        mean, basis = content[mean_name], content[basis_name]
     except (KeyError, IndexError, ValueError, zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path}: no archive with MU and PC ({error})") from error
+        raise UserError(
+            f"{path}: no archive with {mean_name} and {basis_name} ({error})"
+        ) from error
     size = round((mean.size / 3) ** 0.5)
     components = basis.shape[-1] if basis.ndim else 0
     fits = mean.size == 3 * size**2 > 0 and basis.size == mean.size * components
     if not fits or components < count:
         raise UserError(
-            f"{path}: MU is {mean.shape} and PC {basis.shape}, not (S, S, 3) and (S, S, 3, {count})"
+            f"{path}: {mean_name} is {mean.shape} and {basis_name} {basis.shape}, not (S, S, 3) "
+            f"and (S, S, 3, {count})"
         )
     mean = mean.reshape(1, size, size, 3)[..., ::-1].astype(np.float32)
     basis = basis.reshape(size, size, 3, components)[..., ::-1, :count].astype(np.float32)
+    if not (np.isfinite(mean).all() and np.isfinite(basis).all()):
+        raise UserError(f"{path}: holds values that are no numbers; fetch it anew")
+    # Colours of skin: neither far beyond white nor as dark as the other file's would be.
+    low, brightest = float(mean.min()), float(mean.max())
+    if low < -0.1 * white or not white / 100 < brightest < 2 * white:
+        raise UserError(
+            f"{path}: {mean_name} goes from {low:.3g} to {brightest:.3g}, not from 0 to {white}: "
+            "colours of another range; fetch it anew"
+        )
     return Albedo(
-        _to_map(torch.from_numpy(mean))[0],
-        _to_map(torch.from_numpy(np.moveaxis(basis, -1, 0))),
+        _to_map(torch.from_numpy(mean / white))[0],
+        _to_map(torch.from_numpy(np.moveaxis(basis / white, -1, 0))),
     )
 
 

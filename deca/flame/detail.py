@@ -43,13 +43,13 @@ class DetailDecoder(nn.Module):
         return self.conv_blocks(start) * MAX_DISPLACEMENT
 
 
-def detail_normals(
+def detail_maps(
     positions: Tensor, normals: Tensor, displacement: Tensor, fixed: Tensor, mask: Tensor
-) -> Tensor:
-    """Normals with wrinkles in uv (B, 3, S, S).
+) -> tuple[Tensor, Tensor]:
+    """Points and normals with wrinkles in uv, both (B, 3, S, S).
 
     positions, normals (B, 3, S, S): the coarse head in uv; displacement (B, 1, S, S) and fixed
     (S, S) in metres; mask (1, 1, S, S) in [0, 1]: face and eyes. Outside it the coarse normals.
     """
     detailed = positions + (displacement * mask + fixed) * normals
-    return grid_normals(detailed) * mask + normals * (1 - mask)
+    return detailed, grid_normals(detailed) * mask + normals * (1 - mask)

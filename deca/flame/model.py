@@ -86,11 +86,16 @@ class Flame(nn.Module):
         eyes = torch.zeros_like(pose) if eyes is None else eyes
         full = torch.cat([pose[:, :3], neck, pose[:, 3:], eyes], 1)  # (B, 15)
         rotations = rotation_matrices(full.view(-1, 5, 3))  # (B, 5, 3, 3)
-        shaped = self.v_template + torch.einsum(
-            "bl,vcl->bvc", torch.cat([shape, expression], 1), self.shapedirs
-        )
-        vertices = self._skin(shaped, rotations)
+        vertices = self._skin(self._shaped(shape, expression), rotations)
         return vertices, self._landmarks2d(vertices, rotations)
+
+    def _shaped(self, shape: Tensor, expression: Tensor) -> Tensor:
+        codes = torch.cat([shape, expression], 1)
+        return self.v_template + torch.einsum("bl,vcl->bvc", codes, self.shapedirs)
+
+    def root(self, shape: Tensor, expression: Tensor) -> Tensor:
+        """The joint (B, 3) that the global rotation turns the head about."""
+        return self.J_regressor[0] @ self._shaped(shape, expression)
 
     def _skin(self, shaped: Tensor, rotations: Tensor) -> Tensor:
         joints = self.J_regressor @ shaped  # (B, 5, 3)

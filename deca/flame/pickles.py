@@ -52,6 +52,10 @@ class _Ch:
     """chumpy's array: the numbers are in `x`; the rest is its bookkeeping for derivatives."""
 
 
+class _Select:
+    """chumpy's selection out of an array: `a`, flat indices `idxs`, perhaps `preferred_shape`."""
+
+
 class _Csc:
     """scipy.sparse's csc_matrix and csc_array: data, indices, indptr, _shape."""
 
@@ -89,7 +93,7 @@ def _scalar(dtype: _Dtype, raw: str | bytes = b"") -> object:
 
 
 def _new_object(cls: type, *_base_state: object) -> object:
-    if cls not in (_Ch, _Csc, _Csr):
+    if cls not in (_Ch, _Select, _Csc, _Csr):
         raise pickle.UnpicklingError(f"an object of {cls}")
     return cls()
 
@@ -130,6 +134,7 @@ KNOWN: Mapping[str, Mapping[str, object]] = {
     "trimesh.caching": {"TrackedArray": _Array},
     "chumpy.ch": {"Ch": _Ch},
     "chumpy": {"Ch": _Ch},
+    "chumpy.reordering": {"Select": _Select},
     "scipy.sparse.csc": {"csc_matrix": _Csc},
     "scipy.sparse._csc": {"csc_matrix": _Csc, "csc_array": _Csc},
     "scipy.sparse.csr": {"csr_matrix": _Csr},
@@ -215,8 +220,10 @@ def _a_dict(content: object, path: Path) -> dict:
     return content
 
 
-def to_array(value: object) -> np.ndarray:
+def to_array(value: object, depth: int = 0) -> np.ndarray:
     """A value of a dict read here as a plain array; ValueError if it is none."""
+    if isinstance(value, _Select):
+        return _selected(value, depth)
     if isinstance(value, _Ch):
         value = getattr(value, "x", None)
     if isinstance(value, _Array):
@@ -228,6 +235,21 @@ def to_array(value: object) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise ValueError("not an array of numbers")
     return value
+
+
+def _selected(stand_in: _Select, depth: int) -> np.ndarray:
+    """What chumpy computes of a selection; of selections of selections, up to eight deep."""
+    parts = vars(stand_in)
+    if depth > 7:
+        raise ValueError("selections of selections without end")
+    array, index = (to_array(parts.get(name), depth + 1) for name in ("a", "idxs"))
+    shape = parts.get("preferred_shape", index.shape)
+    if index.dtype.kind not in "iu" or not isinstance(shape, tuple):
+        raise ValueError("not a selection")
+    try:
+        return array.ravel()[index].reshape(shape)
+    except IndexError as error:
+        raise ValueError("a selection from beyond its array") from error
 
 
 def _dense(stand_in: _Csc) -> np.ndarray:
