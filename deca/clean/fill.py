@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .chart import SIDE, Chart
+from .chart import SIDE
 from .cover import Cover
 from .skin import FLOOR, Fitted, from_log
 
@@ -99,9 +99,7 @@ def _clear(
     return np.clip(true, 0, 1), veil + streak
 
 
-def lift_shadows(
-    left: np.ndarray, fitted: Fitted, cover: Cover, known: np.ndarray
-) -> np.ndarray:
+def lift_shadows(left: np.ndarray, fitted: Fitted, cover: Cover, known: np.ndarray) -> np.ndarray:
     """Take the shadows of rims off differences `left` (S, S, 3), as far as they are more likely
     than skin that is darker there than expected: shadows are soft, and they darken."""
     if not cover.lenses:
@@ -117,7 +115,7 @@ def lift_shadows(
 def shared(
     left: Sequence[np.ndarray], known: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What frames of one subject differ from their models by: medians (S, S, 3), where known (S, S).
+    """What frames of one subject differ from their models by: medians, and where they are known.
 
     left (S, S, 3) and known (S, S) bool of each frame.
     """

@@ -133,9 +133,7 @@ def _solve(
     columns = [np.r_[:count, count + 9 * channel : count + 9 * channel + 9] for channel in range(3)]
     scale = 1.0
     for _ in range(ROUNDS):
-        off = np.stack(
-            [target[:, c] - designs[c] @ solution[columns[c]] for c in range(3)], -1
-        )
+        off = np.stack([target[:, c] - designs[c] @ solution[columns[c]] for c in range(3)], -1)
         squared = ((off / spread) ** 2).mean(-1)
         scale = max(1.0, float(np.sqrt(np.median(squared[trust > 0.5]) / 0.79)))
         weight = trust / (1 + squared / (CAUCHY * scale) ** 2) ** 2
