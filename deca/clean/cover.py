@@ -17,12 +17,13 @@ from .skin import Fitted, SkinModel
 SURE, LIKELY = 3.6, 2.0
 SPREAD = 6  # texels that it spreads at most: a rim's shadow
 SMALLEST = 14  # texels of a cover; less is a mole or a glint
+HAND = 250  # texels of a cover below the eyes; less is a fold or a shadow of the face's own
 MARGIN = 2  # texels around a cover that it blurs into
 SEEN = 0.3  # of Chart.seen: less is not shown by the photograph
 LENS = (250, 3000)  # texels that a rim encloses around an eye
 SHADOW = 20  # texels around a lens that its rim may shade
 GAP = 9  # texels of a rim that may be missing
-EYES = (slice(19, 25), slice(25, 31))  # of the inner landmarks
+EYES, BROWS = (slice(19, 25), slice(25, 31)), (slice(0, 5), slice(5, 10))  # of the inner landmarks
 NOSE_TIP = 13
 
 
@@ -46,22 +47,13 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     at = to_texels(model.landmarks)
     unseen = chart.seen < SEEN
     strange = np.where(unseen, 0, cv2.GaussianBlur(fitted.strange, None, 0.6))
-    low = np.arange(SIDE)[:, None] > at[NOSE_TIP, 1] - 8
+    low = np.broadcast_to(np.arange(SIDE)[:, None] > at[NOSE_TIP, 1], unseen.shape)
     both = cv2.GaussianBlur(strange, None, 2)
     one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
-    strange = np.where(low & ~one_sided, 0, strange)
     for eye in EYES:
         strange[opening(at[eye])] = 0
 
-    sure = strange > SURE
-    near = cv2.dilate(sure.astype(np.uint8), _disc(SPREAD)) > 0
-    likely = sure | (near & (strange > LIKELY))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
-    kept = np.zeros(count, bool)
-    kept[np.unique(labels[sure])] = True
-    kept &= stats[:, cv2.CC_STAT_AREA] >= SMALLEST
-    kept[0] = False
-    core = kept[labels]
+    core = _grow(np.where(low & ~one_sided, 0, strange), _features(at), low)
     covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
     for eye in EYES:
         covered &= ~opening(at[eye])
@@ -74,6 +66,30 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
             lenses.append((lens > 0) & ~covered)
     around = cv2.dilate(glasses, _disc(SHADOW)) > 0
     return Cover(covered, tuple(lenses), around, unseen)
+
+
+def _grow(strange: np.ndarray, features: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """(S, S) bool: what is surely strange and what is likely so beside it, in pieces that are
+    large enough and no mere brow, lid, beard or smile."""
+    sure = strange > SURE
+    near = cv2.dilate(sure.astype(np.uint8), _disc(SPREAD)) > 0
+    likely = sure | (near & (strange > LIKELY))
+    count, labels = cv2.connectedComponents(likely.astype(np.uint8))
+
+    def sizes(where: np.ndarray) -> np.ndarray:
+        return np.bincount(labels[where], minlength=count)
+
+    kept = np.isin(np.arange(count), labels[sure]) & (sizes(likely) >= SMALLEST)
+    kept &= sizes(~features) >= np.maximum(SMALLEST, sizes(features) / 2)
+    kept &= (sizes(~low) >= sizes(low)) | (sizes(low) >= HAND)
+    kept[0] = False
+    return kept[labels]
+
+
+def _features(at: np.ndarray) -> np.ndarray:
+    """(S, S) bool: brows, lids and what is between them, which differ from person to person."""
+    return np.any([_around(np.concatenate(pair), 3) for pair in
+                   ((at[BROWS[0]], at[EYES[0]]), (at[BROWS[1]], at[EYES[1]]))], 0)  # fmt: skip
 
 
 def opening(eye: np.ndarray) -> np.ndarray:

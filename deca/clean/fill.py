@@ -24,6 +24,7 @@ ALIKE = 20.0  # texels that err alike
 NEAR = 2.0  # texels: size of a reflection
 SHADE, SOFT = 0.15, 3.0  # standard deviation of a shadow's logarithm; texels of its softness
 PATCH = 9  # texels a side of which the darkest bounds the veil
+MOST_VEIL = 0.6  # share of the darkest light that a veil may be
 CLEAR = 0.5  # more reflection than this hides what is behind it
 
 
@@ -85,7 +86,7 @@ def _clear(
         gain, veil = np.linalg.solve(normal, weighted.T @ light.ravel() + prior * [1, 0])
         off = light - gain * bare - veil
         weight = inside[..., None] / noise / (1 + off**2 / noise / 4)
-    veil = np.clip(veil, 0, np.percentile(light.min(-1)[inside > 0], 1))
+    veil = np.clip(veil, 0, MOST_VEIL * np.percentile(light.min(-1)[inside > 0], 1))
     even = (light - veil) / gain
     # Streaks: what is still too bright, and white, near each texel.
     towards = 1 - bare
@@ -94,7 +95,7 @@ def _clear(
     alone = cv2.GaussianBlur((weight * towards**2).sum(-1), None, NEAR)
     streak = both / (alone + ALIKE / STREAK**2 / (4 * np.pi * NEAR**2))
     darkest = cv2.erode(np.where(inside > 0, even.min(-1), 1), np.ones((PATCH, PATCH), np.uint8))
-    streak = np.clip(streak, 0, np.clip(0.8 * cv2.GaussianBlur(darkest, None, NEAR), 0, 0.9))
+    streak = np.clip(streak, 0, np.clip(MOST_VEIL * cv2.GaussianBlur(darkest, None, NEAR), 0, 0.9))
     true = (even - streak[..., None]) / (1 - streak[..., None])
     return np.clip(true, 0, 1), veil + streak
 
