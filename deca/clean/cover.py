@@ -14,13 +14,14 @@ from .chart import SIDE, Chart
 from .skin import Fitted, SkinModel
 
 # Standard deviations from which on a texel is covered, and to which it spreads from there.
+OWN = 0.6
 SURE, LIKELY = 3.6, 2.0
 SPREAD = 6  # texels that it spreads at most: a rim's shadow
 SMALLEST = 14  # texels of a cover; less is a mole or a glint
 HAND = 250  # texels of a cover below the eyes; less is a fold or a shadow of the face's own
 MARGIN = 2  # texels around a cover that it blurs into
 SEEN = 0.3  # of Chart.seen: less is not shown by the photograph
-LENS = (250, 3000)  # texels that a rim encloses around an eye
+LENS = (200, 3000)  # texels that a rim encloses around an eye
 SHADOW = 20  # texels around a lens that its rim may shade
 GAP = 9  # texels of a rim that may be missing
 EYES, BROWS = (slice(19, 25), slice(25, 31)), (slice(0, 5), slice(5, 10))  # of the inner landmarks
@@ -50,7 +51,8 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     low = np.broadcast_to(np.arange(SIDE)[:, None] > at[NOSE_TIP, 1], unseen.shape)
     both = cv2.GaussianBlur(strange, None, 2)
     one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
-    for eye in EYES:
+    for eye, brow in zip(EYES, BROWS, strict=True):
+        strange[_around(at[brow], 4)] *= OWN
         strange[opening(at[eye])] = 0
 
     core = _grow(np.where(low & ~one_sided, 0, strange), _features(at), low)
@@ -61,6 +63,8 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     lenses = []
     for eye in EYES:
         lens = _enclosed(core | unseen, at[eye].mean(0))
+        if lens is None:  # a rim with a gap
+            lens = _enclosed(cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) + unseen > 0, at[eye].mean(0))
         if lens is not None:
             glasses |= lens
             lenses.append((lens > 0) & ~covered)
