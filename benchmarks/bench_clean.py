@@ -61,11 +61,21 @@ def main(demo: Path = Path("demo"), clips: int = 0, threads: int = 1) -> None:
     pairs = pairs[:: max(1, len(pairs) // clips)] if clips else pairs
     pairs += [*drawn_pairs(finder, min(PEOPLE, clips or PEOPLE)), *portraits(finder)]
     table = pd.DataFrame(measure(pairs, backend, finder))
-    means = table.groupby("kind", sort=False).mean()
-    means.insert(0, "frames", table.groupby("kind", sort=False).size())
-    means.insert(4, "times nearer", means["textured"] / means["clean"])
-    print(means.round(2).T.to_string())
+    print(summary(table).round(2).T.to_string())
     speed([pair.covered for pair in pairs if "glasses" in pair.kind][:24], backend)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a kind of pairs: colours over all pixels that something lies on, means over frames."""
+    frames = table.groupby("kind", sort=False)
+    means = frames.mean().drop(columns="pixels")
+    means.insert(0, "frames", frames.size())
+    for name in ("textured", "clean"):
+        table = table.assign(**{name: table[name] * table["pixels"]})
+    sums = table.groupby("kind", sort=False)[["pixels", "textured", "clean"]].sum()
+    means["textured"], means["clean"] = (sums[n] / sums["pixels"] for n in ("textured", "clean"))
+    means.insert(4, "times nearer", means["textured"] / means["clean"])
+    return means
 
 
 def demo_pairs(demo: Path, finder: FaceFinder) -> Iterable[Pair]:
@@ -213,7 +223,11 @@ def errors(
     if own_hair:
         face &= ~grown(needless == 255, 2)
     covered = face & (off > DIFFERS)
-    result = untouched | {"textured": off[covered].mean(), "clean": left[covered].mean()}
+    result = untouched | {
+        "pixels": covered.sum(),
+        "textured": off[covered].mean(),
+        "clean": left[covered].mean(),
+    }
     result["elsewhere"] = left[face & ~covered].mean()
     result["seam"] = step(cleaned, mask == 255, face)
     result["seam, truth"] = step(truth, mask == 255, face)

@@ -64,7 +64,9 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     for eye in EYES:
         lens = _enclosed(core | unseen, at[eye].mean(0))
         if lens is None:  # a rim with a gap
-            lens = _enclosed(cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) + unseen > 0, at[eye].mean(0))
+            lens = _enclosed(
+                cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) + unseen > 0, at[eye].mean(0)
+            )
         if lens is not None:
             glasses |= lens
             lenses.append((lens > 0) & ~covered)
