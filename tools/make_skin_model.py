@@ -125,7 +125,7 @@ def learn(charts: list[Chart], canonical: np.ndarray, axes: int) -> skin.SkinMod
         left = off.reshape(flat.shape) - (flat @ directions.T) @ directions
         spread = np.sqrt((left.reshape(off.shape) ** 2).sum(0) / count)
         basis = (directions * np.sqrt(variance)[:, None]).reshape(-1, SIDE, SIDE, 3)
-        deviation = cv2.GaussianBlur(spread, None, SMOOTH)
+        deviation = cv2.GaussianBlur(spread, (0, 0), SMOOTH)
         model = replace(model, mean=mean, basis=basis.astype(np.float32), deviation=deviation)
         print(f"round: beyond the axes {np.median(spread[model.inner]):.3f}")
     return _continued(model)
@@ -134,7 +134,7 @@ def learn(charts: list[Chart], canonical: np.ndarray, axes: int) -> skin.SkinMod
 def _continued(model: skin.SkinModel) -> skin.SkinModel:
     """Beyond the face, where even these people have hair, skin goes on as it is at its border."""
     face = _ellipse(model.landmarks, 82, 72, 118)[..., None]
-    known = cv2.GaussianBlur(face[..., 0].astype(np.float32), None, 3) * face[..., 0]
+    known = cv2.GaussianBlur(face[..., 0].astype(np.float32), (0, 0), 3) * face[..., 0]
     mean, deviation = (spread_in(values.astype(np.float32), known)
                        for values in (model.mean, model.deviation))  # fmt: skip
     return replace(model, mean=mean, deviation=deviation, basis=model.basis * known[..., None])

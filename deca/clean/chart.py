@@ -85,9 +85,8 @@ def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> C
     values = [to_pixels(vertices, head.camera.cpu()), normals, hidden[:, None].float()]
     maps = fragments.image(fragments.interpolate(torch.cat(values, 1), ahead))
     column, row, x, y, z, covered = maps.numpy()
-    on_head = torch.zeros(SIDE * SIDE, dtype=torch.bool)
-    on_head[fragments.pixel] = True
-    on_head = on_head.reshape(SIDE, SIDE).numpy()
+    on_head = np.zeros((SIDE, SIDE), bool)
+    on_head.flat[fragments.pixel.numpy()] = True
     length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-6)
     height, width = image.shape[:2]
     inside = (column >= 0) & (column <= width - 1) & (row >= 0) & (row <= height - 1)

@@ -14,8 +14,8 @@ from .chart import SIDE, Chart
 from .skin import Fitted, SkinModel
 
 # Standard deviations from which on a texel is covered, and to which it spreads from there.
-OWN = 0.6
 SURE, LIKELY = 3.6, 2.0
+OWN = 0.6  # of the strangeness counts on brows, which are each person's own
 SPREAD = 6  # texels that it spreads at most: a rim's shadow
 SMALLEST = 14  # texels of a cover; less is a mole or a glint
 HAND = 250  # texels of a cover below the eyes; less is a fold or a shadow of the face's own
@@ -47,9 +47,9 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     """Tell what covers the face of a chart."""
     at = to_texels(model.landmarks)
     unseen = chart.seen < SEEN
-    strange = np.where(unseen, 0, cv2.GaussianBlur(fitted.strange, None, 0.6))
+    strange = np.where(unseen, 0, cv2.GaussianBlur(fitted.strange, (0, 0), 0.6))
     low = np.broadcast_to(np.arange(SIDE)[:, None] > at[NOSE_TIP, 1], unseen.shape)
-    both = cv2.GaussianBlur(strange, None, 2)
+    both = cv2.GaussianBlur(strange, (0, 0), 2)
     one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
     for eye, brow in zip(EYES, BROWS, strict=True):
         strange[_around(at[brow], 4)] *= OWN
@@ -62,11 +62,9 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     glasses = np.zeros((SIDE, SIDE), np.uint8)
     lenses = []
     for eye in EYES:
-        lens = _enclosed(core | unseen, at[eye].mean(0))
-        if lens is None:  # a rim with a gap
-            lens = _enclosed(
-                cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) + unseen > 0, at[eye].mean(0)
-            )
+        thick = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0  # closes wider gaps
+        found = (_enclosed(rim | unseen, at[eye].mean(0)) for rim in (core, thick))
+        lens = next((one for one in found if one is not None), None)
         if lens is not None:
             glasses |= lens
             lenses.append((lens > 0) & ~covered)

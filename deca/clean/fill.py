@@ -35,7 +35,9 @@ def spread_in(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """
     if not known.any():
         return np.zeros_like(values)
-    pulled = [(values * known[..., None], known.astype(np.float32))]
+    pulled: list[tuple[np.ndarray, np.ndarray]] = [
+        (values * known[..., None], known.astype(np.float32))
+    ]
     for _ in range(LEVELS):
         total, weight = (cv2.pyrDown(array) for array in pulled[-1])
         scale = np.minimum(1, 4 * weight) / np.maximum(weight, 1e-6)
@@ -62,7 +64,7 @@ def clear_lenses(colour: np.ndarray, fitted: Fitted, cover: Cover) -> tuple[np.n
         # Of a light's square root, whose logarithm is off by `spread`.
         noise = (2 * bare * (bare + FLOOR) * fitted.spread[part]) ** 2 + GRAIN**2
         cleared, veil = _clear(light, bare**2, inside, noise)
-        share = cv2.GaussianBlur(inside, None, 0.7)[..., None] * (inside[..., None] > 0)
+        share = cv2.GaussianBlur(inside, (0, 0), 0.7)[..., None] * (inside[..., None] > 0)
         colour[part] += share * (np.sqrt(cleared) - colour[part])
         hidden[part] |= (veil > CLEAR) & (inside > 0)
     return colour, hidden
@@ -91,11 +93,13 @@ def _clear(
     # Streaks: what is still too bright, and white, near each texel.
     towards = 1 - bare
     weight = inside[..., None] / noise
-    both = cv2.GaussianBlur((weight * towards * (even - bare)).sum(-1), None, NEAR)
-    alone = cv2.GaussianBlur((weight * towards**2).sum(-1), None, NEAR)
+    both = cv2.GaussianBlur((weight * towards * (even - bare)).sum(-1), (0, 0), NEAR)
+    alone = cv2.GaussianBlur((weight * towards**2).sum(-1), (0, 0), NEAR)
     streak = both / (alone + ALIKE / STREAK**2 / (4 * np.pi * NEAR**2))
     darkest = cv2.erode(np.where(inside > 0, even.min(-1), 1), np.ones((PATCH, PATCH), np.uint8))
-    streak = np.clip(streak, 0, np.clip(MOST_VEIL * cv2.GaussianBlur(darkest, None, NEAR), 0, 0.9))
+    streak = np.clip(
+        streak, 0, np.clip(MOST_VEIL * cv2.GaussianBlur(darkest, (0, 0), NEAR), 0, 0.9)
+    )
     true = (even - streak[..., None]) / (1 - streak[..., None])
     return np.clip(true, 0, 1), veil + streak
 
@@ -106,10 +110,10 @@ def lift_shadows(left: np.ndarray, fitted: Fitted, cover: Cover, known: np.ndarr
     if not cover.lenses:
         return left
     weight = (known / (fitted.spread.mean(-1) ** 2)).astype(np.float32)
-    total = cv2.GaussianBlur(weight * left.mean(-1), None, SOFT)
-    amount = cv2.GaussianBlur(weight, None, SOFT)
+    total = cv2.GaussianBlur(weight * left.mean(-1), (0, 0), SOFT)
+    amount = cv2.GaussianBlur(weight, (0, 0), SOFT)
     shadow = total / (amount + ALIKE / SHADE**2 / (4 * np.pi * SOFT**2))
-    share = cv2.GaussianBlur(cover.shaded.astype(np.float32), None, 2)
+    share = cv2.GaussianBlur(cover.shaded.astype(np.float32), (0, 0), 2)
     return left - (share * np.minimum(shadow, 0))[..., None]
 
 
@@ -143,7 +147,7 @@ def fill(
     if others is not None:
         sources.append(others)
     for values, there in sources:  # the later, the better
-        share = cv2.GaussianBlur(_shrunk(there), None, EDGE)[..., None] * there[..., None]
+        share = cv2.GaussianBlur(_shrunk(there), (0, 0), EDGE)[..., None] * there[..., None]
         base += share * (np.clip(values, -MOST, MOST) - base)
     meets = spread_in(left - base, known.astype(np.float32))
     filled = fitted.expected + base + meets

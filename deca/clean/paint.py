@@ -79,7 +79,7 @@ def _paint(reading: _Reading, lent: tuple[np.ndarray, np.ndarray] | None) -> Pai
     filled = (~reading.known).astype(np.float32)
     filled[reading.cleared] = CLEARED / FILLED
     touched = cv2.dilate((filled > 0).astype(np.float32), np.ones((3, 3), np.uint8))
-    share = cv2.GaussianBlur(touched, None, FEATHER) * _extent() * reading.chart.on_head
+    share = cv2.GaussianBlur(touched, (0, 0), FEATHER) * _extent() * reading.chart.on_head
     return Paint(
         torch.from_numpy(colour).permute(2, 0, 1),
         torch.from_numpy(share.astype(np.float32))[None],

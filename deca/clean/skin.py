@@ -115,8 +115,14 @@ def fit(model: SkinModel, chart: Chart, trust: np.ndarray | None = None) -> Fitt
     expected = mean + np.tensordot(weights, basis, 1) + lit
     left = value - expected
     strange = np.sqrt(((left / deviation) ** 2).mean(-1)) / scale
-    maps = (array.astype(np.float32) for array in (expected, left, strange, lit, scale * deviation))
-    return Fitted(*maps, scale)
+    maps = {
+        "expected": expected,
+        "left": left,
+        "strange": strange,
+        "light": lit,
+        "spread": scale * deviation,
+    }
+    return Fitted(**{name: one.astype(np.float32) for name, one in maps.items()}, scale=scale)
 
 
 def _solve(
@@ -126,16 +132,19 @@ def _solve(
     count = len(axes)
     size = count + 27
     prior = np.concatenate([np.ones(count), np.tile(1 / LIGHT**2, 3)])
-    solution = np.zeros(size)
+    solution: np.ndarray = np.zeros(size)
     # The first look takes the light for even and the face for the mean one.
-    solution[count::9] = np.median(target[trust > 0.5], 0) if (trust > 0.5).any() else 0
+    believed = trust > 0.5
+    if not believed.any():  # the photograph shows nothing of the face
+        return solution[:count], solution[count:].reshape(3, 9).T, 1.0
+    solution[count::9] = np.median(target[believed], 0)
     designs = [np.column_stack([axes[:, :, channel].T, lit]) for channel in range(3)]
     columns = [np.r_[:count, count + 9 * channel : count + 9 * channel + 9] for channel in range(3)]
     scale = 1.0
     for _ in range(ROUNDS):
         off = np.stack([target[:, c] - designs[c] @ solution[columns[c]] for c in range(3)], -1)
         squared = ((off / spread) ** 2).mean(-1)
-        scale = max(1.0, float(np.sqrt(np.median(squared[trust > 0.5]) / 0.79)))
+        scale = max(1.0, float(np.sqrt(np.median(squared[believed]) / 0.79)))
         weight = trust / (1 + squared / (CAUCHY * scale) ** 2) ** 2
         # Neighbouring texels err alike: so many count as one.
         weight = weight / (scale**2 * TOGETHER)
