@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 import torch
 from conftest import call
+from deca_assets import assets_folder
 
 from benchmarks.bench_clean import draw_glasses, lay_hand, oval
 from data.faces import FaceFinder
@@ -25,6 +26,7 @@ from synthetic.demo.plan import generator
 from synthetic.demo.render import render
 from synthetic.demo.wear import GlassesStyle
 
+__all__ = ["assets_folder"]
 SEED = 9000  # of people whom neither the model nor a benchmark knows
 STYLE = GlassesStyle(0.025, 0.018, 3.0, 0.0013, (0.06, 0.05, 0.05), 0.1)
 
@@ -182,6 +184,17 @@ def test_clean_pictures_through_the_command_line(tmp_path, pair) -> None:
     refused = call("reconstruct_3d.py", "--image", worn, "--out", tmp_path / "b", "--clean",
                    "--transfer-to", worn)  # fmt: skip
     assert refused.returncode == 2 and "leave out --transfer-to" in refused.stderr
+
+
+def test_a_head_of_deca_is_painted_too(tmp_path, assets_folder) -> None:
+    """Random weights make no face; the files are there all the same."""
+    cv2.imwrite(str(tmp_path / "in.png"), skimage.data.astronaut()[0:256, 100:356, ::-1])
+    done = call("reconstruct_3d.py", "--image", tmp_path / "in.png", "--out", tmp_path / "out",
+                "--clean", "--assets", assets_folder, "--landmarks", "dlib")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    clean_, textured = (cv2.imread(str(tmp_path / "out" / f"{name}.jpg"))
+                        for name in ("frontal_clean", "textured"))  # fmt: skip
+    assert clean_.shape == textured.shape and (clean_ != textured).any()
 
 
 def test_covers_of_a_face_without_a_cover(pair, heads) -> None:

@@ -47,19 +47,18 @@ def unroll(points: Tensor, landmarks: Tensor) -> Tensor:
     return torch.stack([RADIUS * torch.atan2(x, z), 1000 * y], -1)
 
 
-def landmarks_on(head: Reconstruction, posed: Scene) -> tuple[Tensor, np.ndarray]:
-    """A head's own inner landmarks, on `frontal` (N, 3); and which they are (N,).
-
-    posed: the head as in its image.
-    """
+def landmarks_on(head: Reconstruction, posed: Scene) -> Tensor:
+    """A head's own inner landmarks, on `frontal` (51, 3); posed: the head as in its image."""
     scale, x, y = head.camera.cpu().numpy()
     pixels = head.projected[INNER]
-    origins = np.stack([(pixels[:, 0] - x) / scale, (y - pixels[:, 1]) / scale], 1)
-    origins = np.column_stack([origins, np.full(len(pixels), 10.0)])
+    places = np.stack([(pixels[:, 0] - x) / scale, (y - pixels[:, 1]) / scale], 1)
+    origins = np.column_stack([places, np.full(len(places), 10.0)])
     hits = posed.first_hit(origins, np.array([[0, 0, -1]], np.float32))
-    met = np.flatnonzero(hits.mask)
-    points = hits.interpolate(head.frontal.cpu().numpy(), head.topology.faces.cpu().numpy())
-    return torch.from_numpy(points[met]).float(), met
+    frontal, vertices = head.frontal.cpu().numpy(), head.vertices.cpu().numpy()
+    points = hits.interpolate(frontal, head.topology.faces.cpu().numpy())
+    for i in np.flatnonzero(~hits.mask):  # beside the head: its nearest vertex in the picture
+        points[i] = frontal[np.linalg.norm(vertices[:, :2] - places[i], axis=1).argmin()]
+    return torch.from_numpy(points).float()
 
 
 def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> Chart:
@@ -70,9 +69,9 @@ def lay_out(head: Reconstruction, image: np.ndarray, canonical: np.ndarray) -> C
     faces, vertices = head.topology.faces.cpu(), head.vertices.cpu()
     posed = Scene(vertices.numpy(), faces.numpy())
     frontal = head.frontal.cpu()
-    found, which = landmarks_on(head, posed)
+    found = landmarks_on(head, posed)
     flat = unroll(frontal, found)
-    placed = bend(unroll(found, found).numpy(), canonical[which], flat.numpy())
+    placed = bend(unroll(found, found).numpy(), canonical, flat.numpy())
     place = torch.from_numpy(placed * np.array([1, -1]) / REACH).float()
 
     ahead = faces[(flat[:, 0].abs() < RADIUS * BEHIND)[faces].all(1)]
