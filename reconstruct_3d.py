@@ -30,6 +30,7 @@ def main(
     panel: bool = False,
     overlay: bool = False,
     depth: bool = False,
+    clean: bool = False,
     transfer_to: Path | None = None,
     people: Literal["one", "many"] = "one",
     every: int = 1,
@@ -62,6 +63,8 @@ def main(
         panel: also write input | reconstruction | frontal | its colours.
         overlay: also draw the head over its picture.
         depth: also write how near each of that picture's pixels is, as a 16-bit .png.
+        clean: also write the frontal picture and the views in the photograph's colours without
+            glasses, hair and hands, and a mask of what was filled in.
         transfer_to: a picture of another person, whose head takes on the expression and the pose
             of the one in --image.
         people: whether a folder's or video's pictures show one person, with one identity, or
@@ -100,7 +103,7 @@ def main(
         )
     finder = "file" if landmarks == "file" else choose_finder(landmarks)
     engine = Engine(maker, assets, finder, device, face, face_cache())
-    extras = Extras(mesh, panel, "motion" in views, overlay, depth, detail, posed)
+    extras = Extras(mesh, panel, "motion" in views, overlay, depth, detail, posed, clean)
     failed: list[str] = []
     if index is not None and root is not None:
         if workers is None:

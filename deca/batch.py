@@ -25,7 +25,15 @@ from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.views import BackendName, MakerName, claim_views, note_faceless, view_folder
 
-from .frame import Extras, check_onset, load_backend, missing_files, read_face, write_head
+from .frame import (
+    Extras,
+    check_onset,
+    load_backend,
+    missing_files,
+    paints,
+    read_face,
+    write_head,
+)
 from .reconstruction import Backend, Face
 
 
@@ -191,9 +199,10 @@ def _reconstruct(job: Job, backend: Backend, faces: FaceFinder | None) -> Outcom
                     faceless.append(folder)
         ready = {folder: read[folder] for folder in job.rows if folder in read}
         heads = backend.reconstruct(list(ready.values()))
-        for (folder, face), head in zip(ready.items(), heads, strict=True):
+        laid_over = paints(heads, list(ready.values()), job.extras)
+        for (folder, face), head, paint in zip(ready.items(), heads, laid_over, strict=True):
             if folder in wanted:
-                write_head(head, face, backend.name, folder, job.extras)
+                write_head(head, face, backend.name, folder, job.extras, paint)
     found_by = [face.found_by for face in read.values()]
     return Outcome(len(job.rows), failed, found_by, faceless, said.getvalue().splitlines())
 

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,18 +16,19 @@ from data.disk.frames import UnreadableImageError, read_image
 from data.face_search import FoundFace
 from data.faces import FaceFinder, NoFaceError
 from data.geometry import reduced
-from data.views import BackendName, MakerName, view_names
+from data.views import VIEWS_SHOW, YAWS, BackendName, MakerName, ViewsShow, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
 
 from .assets import assets_complete, load_assets
+from .clean.paint import Paint, clean, render_clean
 from .crop import SIZE, face_square
 from .landmark_files import landmarks_beside, read_landmarks
 from .mesh import normal_picture, save_mesh
 from .overlay import depth_map, overlay
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import render_frontal, render_motion, render_views
+from .render_views import look, render_frontal, render_motion, render_views
 
 LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
@@ -43,12 +45,15 @@ class Extras:
     depth: bool = False
     detail: bool = False  # with the mesh, also one with wrinkles, and their normals in uv
     posed: bool = False  # with the frontal meshes, also as the head lies in its image
+    clean: bool = False  # frontal picture and views in colour without what covers the face
 
     def files(self) -> set[str]:
         """The names of all the files that a frame's folder is to hold."""
         wanted = {"panel.jpg": self.panel, "overlay.jpg": self.overlay, "depth.png": self.depth}
         names = {*view_names(), "frontal.jpg", "textured.jpg", "codes.npz"}
         names |= {name for name, asked in wanted.items() if asked}
+        if self.clean:
+            names |= {"frontal_clean.jpg", "clean_mask.png", *view_names("clean")}
         for pose in ("", "_posed") if self.posed else ("",):
             if self.mesh:
                 names.add(f"head{pose}.{self.mesh}")
@@ -162,12 +167,24 @@ def missing_files(folder: Path, extras: Extras) -> set[str]:
     return {name for name in extras.files() if not (folder / name).is_file()}
 
 
+def paints(
+    heads: Sequence[Reconstruction], faces: Sequence[Face], extras: Extras
+) -> Sequence[Paint | None]:
+    """What `write_head` lays over each head, None where no clean pictures are among the extras."""
+    return clean(heads, faces) if extras.clean else [None] * len(heads)
+
+
 def write_head(
-    head: Reconstruction, face: Face, backend: str, folder: Path, extras: Extras
+    head: Reconstruction,
+    face: Face,
+    backend: str,
+    folder: Path,
+    extras: Extras,
+    paint: Paint | None = None,
 ) -> None:
     """Write what a frame's `folder` lacks; a new folder is whole or not there at all.
 
-    UserError if it cannot be written.
+    paint: of `paints`, which the clean pictures take. UserError if it cannot be written.
     """
     part, prefix = None, f".{folder.name}.part."
     try:
@@ -176,13 +193,13 @@ def write_head(
             shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
         part.chmod(0o755)
-        _write(head, face, backend, part, missing_files(folder, extras))
+        _write(head, face, backend, part, missing_files(folder, extras), paint)
         if folder.exists():
-            files = (path for path in part.rglob("*") if path.is_file())
-            for path in sorted(files, key=lambda path: path.suffix == ".obj"):
-                target = folder / path.relative_to(part)
-                target.parent.mkdir(exist_ok=True)
-                path.replace(target)  # an .obj last: its material is there then
+            made = [path for path in part.rglob("*") if path.is_file()]
+            for path in sorted(made, key=lambda path: path.suffix == ".obj"):
+                place = folder / path.relative_to(part)  # an .obj last: its material is there then
+                place.parent.mkdir(exist_ok=True)
+                path.replace(place)
         else:
             part.replace(folder)
     except OSError as error:
@@ -192,8 +209,15 @@ def write_head(
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: set[str]) -> None:
-    for name, picture in _pictures(head, face, names).items():
+def _write(
+    head: Reconstruction,
+    face: Face,
+    backend: str,
+    folder: Path,
+    names: set[str],
+    paint: Paint | None,
+) -> None:
+    for name, picture in _pictures(head, face, names, paint).items():
         (folder / name).parent.mkdir(exist_ok=True)
         Image.fromarray(picture).save(folder / name, quality=95)
     if "depth.png" in names:
@@ -208,18 +232,28 @@ def _write(head: Reconstruction, face: Face, backend: str, folder: Path, names: 
             Image.fromarray(normal_picture(head, posed)).save(folder / name)
 
 
-def _pictures(head: Reconstruction, face: Face, names: set[str]) -> dict[str, np.ndarray]:
-    """Those pictures for people and networks among `names`, uint8 (H, W, 3) RGB."""
+def _pictures(
+    head: Reconstruction, face: Face, names: set[str], paint: Paint | None
+) -> dict[str, np.ndarray]:
+    """Those pictures among `names`, uint8 (H, W, 3) RGB; the mask (H, W)."""
     pictures: dict[str, np.ndarray] = {}
-    if not names.isdisjoint(view_names()):
-        pictures |= dict(zip(view_names(), render_views(head), strict=True))
+    if any(not names.isdisjoint(view_names(shown)) for shown in VIEWS_SHOW):
+        looks = look(head, YAWS, SIZE)
+        views: dict[ViewsShow, np.ndarray] = {"shape": render_views(head, looks=looks)}
+        if not names.isdisjoint(view_names("motion")):
+            moved = render_motion(head, looks=looks)
+            if moved is None:
+                raise ValueError("views of motion are of a face with an onset")
+            views["motion"] = moved
+        if paint is not None:
+            views["clean"], _ = render_clean(head, paint, looks=looks)
+        for shown, drawn in views.items():
+            pictures |= dict(zip(view_names(shown), drawn, strict=True))
+    if paint is not None and not names.isdisjoint(("frontal_clean.jpg", "clean_mask.png")):
+        (frontal,), (mask,) = render_clean(head, paint, (0,), SHOWN)
+        pictures |= {"frontal_clean.jpg": frontal, "clean_mask.png": mask}
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
         pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
-    if not names.isdisjoint(view_names("motion")):
-        moved = render_motion(head)
-        if moved is None:
-            raise ValueError("views of motion are of a face with an onset")
-        pictures |= dict(zip(view_names("motion"), moved, strict=True))
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     if "overlay.jpg" in names:

@@ -24,37 +24,45 @@ from .surface_motion import surface_strain
 DEPTH, UPWARD = 0.01, 0.02  # towards the viewer, up along the skin: in head heights
 STRAIN = 0.3
 
+Looks = list[tuple[Fragments, Tensor]]  # what each view sees, and its rotation (3, 3)
+
 
 @torch.no_grad()
 def render_views(
-    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, textured: bool = False
+    head: Reconstruction,
+    yaws: Sequence[int] = YAWS,
+    size: int = SIZE,
+    textured: bool = False,
+    looks: Looks | None = None,
 ) -> np.ndarray:
     """The head from each yaw, uint8 (len(yaws), size, size, 3) RGB on black.
 
     The head's own rotation is replaced by the yaw; centre and scale are the same in all views.
-    Grey with fine detail, or with its texture as it is.
+    Grey with fine detail, or with its texture as it is. looks: what `look` gave for yaws and size.
     """
-    drawn = [_draw(head, seen, turn, textured) for seen, turn in _look(head, yaws, size)]
+    looks = looks or look(head, yaws, size)
+    drawn = [_draw(head, seen, turn, textured) for seen, turn in looks]
     return torch.stack(drawn).cpu().numpy()
 
 
 @torch.no_grad()
 def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """The view at yaw 0, grey and textured, each uint8 (size, size, 3)."""
-    ((seen, turn),) = _look(head, (0,), size)
+    ((seen, turn),) = look(head, (0,), size)
     grey, textured = (_draw(head, seen, turn, with_texture) for with_texture in (False, True))
     return grey.cpu().numpy(), textured.cpu().numpy()
 
 
 @torch.no_grad()
 def render_motion(
-    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE
+    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, looks: Looks | None = None
 ) -> np.ndarray | None:
     """How the face moved since the clip's onset, from each yaw, uint8 (len(yaws), size, size, 3).
 
     Channels: towards the viewer of that view, -DEPTH to DEPTH; up along the skin, -UPWARD to
     UPWARD; strain, 0 to STRAIN. No motion is 128, 128, 0, and so is the background. None where
     the head has no onset. Mirrored, a view is that of the mirrored face from the other side.
+    looks: as for render_views.
     """
     if head.motion is None:
         return None
@@ -65,7 +73,7 @@ def render_motion(
     strain = surface_strain(head.frontal, head.motion, head.topology.faces)
     height = 2 * FILLED / head.framing.scale  # metres, about crown to chin
     pictures = []
-    for seen, turn in _look(head, yaws, size):
+    for seen, turn in looks or look(head, yaws, size):
         nearer = head.motion @ turn[2]
         values = torch.stack([nearer / (height * DEPTH), upward / (height * UPWARD)], 1)
         values = torch.cat([128 + 127 * values.clamp(-1, 1), 255 * strain[:, None] / STRAIN], 1)
@@ -76,7 +84,7 @@ def render_motion(
     return torch.stack(pictures).cpu().numpy()
 
 
-def _look(head: Reconstruction, yaws: Sequence[int], size: int) -> list[tuple[Fragments, Tensor]]:
+def look(head: Reconstruction, yaws: Sequence[int], size: int) -> Looks:
     """What is seen from each yaw, and the rotation (3, 3) that it is."""
     framing = head.framing
     camera = head.frontal.new_tensor([[framing.scale, 0, 0]])
@@ -119,7 +127,7 @@ def see_in_image(head: Reconstruction, square: Square, size: int) -> Fragments:
 def _draw(head: Reconstruction, seen: Fragments, turn: Tensor, textured: bool) -> Tensor:
     """Colour what an image sees of the head, whose frontal normals go through `turn` (3, 3)."""
     if textured:
-        colours = _sample(head.texture, head, seen)
+        colours = sample_uv(head.texture, head, seen)
     else:
         colours, kept = grey(head, seen, turn)
         colours = colours * kept[:, None]
@@ -135,12 +143,12 @@ def grey(head: Reconstruction, seen: Fragments, turn: Tensor) -> tuple[Tensor, T
     normals = seen.interpolate(head.normals, head.topology.faces)
     kept = normals @ turn[2] > -FACING
     if head.normal_map is not None:
-        normals = _sample(head.normal_map, head, seen)
+        normals = sample_uv(head.normal_map, head, seen)
     shade = (GREY * lamp_shading(normals, turn)).clamp(0, 1)
     return shade[:, None].expand(-1, 3), kept
 
 
-def _sample(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:
+def sample_uv(uv_map: Tensor, head: Reconstruction, seen: Fragments) -> Tensor:
     """Look a map (3, S, S) in uv up at each pixel that sees the head -> (P, 3)."""
     grid = seen.interpolate(head.topology.uv_positions()[:, :2], head.topology.uv_faces)
     return F.grid_sample(uv_map[None], grid[None, None], align_corners=False)[0, :, 0].T

@@ -11,7 +11,7 @@ from data.disk.frames import list_frames, no_images
 from data.views import claim_views
 
 from .batch import Engine
-from .frame import Extras, check_onset, read_face, write_head
+from .frame import Extras, check_onset, paints, read_face, write_head
 from .reconstruction import Face
 
 MOST = 200  # pictures whose heads are held at a time
@@ -68,6 +68,8 @@ def reconstruct_picture(
     onset: the onset frame of the picture's clip. transfer_to: a picture whose head takes the
     expression and pose of the first one's. landmarks: a file that holds those of the (first) one.
     """
+    if transfer_to and extras.clean:
+        raise UserError("--clean is of a picture's own head: leave out --transfer-to")
     backend, faces = engine.load()
     extras.check(backend.name)
     face = read_face(picture, faces, "", onset, landmarks=landmarks)
@@ -76,7 +78,8 @@ def reconstruct_picture(
         (head,) = backend.reconstruct([face])
     else:
         head = backend.transfer(face, read_face(transfer_to, faces, ""))
-    write_head(head, face, backend.name, out, extras)
+    (paint,) = paints([head], [face], extras)
+    write_head(head, face, backend.name, out, extras, paint)
     claim_views(out, backend.name)
 
 
@@ -121,8 +124,9 @@ def reconstruct_sequence(
             )
         shown = list(read.values())
         heads = backend.reconstruct(shown, one_identity=True)
-        for name, face, head in zip(read, shown, heads, strict=True):
-            write_head(head, face, backend.name, out / name, extras)
+        laid_over = paints(heads, shown, extras)
+        for name, face, head, paint in zip(read, shown, heads, laid_over, strict=True):
+            write_head(head, face, backend.name, out / name, extras, paint)
             bar.advance(1)
         bar.advance(len(failed))
     return failed
