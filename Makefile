@@ -8,8 +8,8 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
-SMIC := --root demo --annotation demo/SMIC/SMIC-HS-E_annotation.xlsx
 COMPOSITE := --root demo --index demo/index/composite_apex.csv
+HIDING := --root demo_hiding --index demo_hiding/index/composite_apex.csv
 
 .PHONY: demo demo-3d demo-glasses demo-motion drawn bench test lint clean
 demo: drawn
@@ -27,12 +27,16 @@ demo-3d: drawn
 	    --save-weights || exit; done
 	$(PY) get_result_log.py --html
 
-# After demo-3d, the same trained on wearers of glasses alone, and on the rest alone.
-demo-glasses: demo-3d
-	for who in glasses-only without-glasses; do for streams in 2d 3d dual; do \
-	  $(PY) train_me_loso_composite_dual_3d.py $(COMPOSITE) --root3d demo/views --streams $$streams \
-	    --neighbour-views apex --experiment demo_$${streams}_$$who --$$who --preset demo --image-size 128 \
-	    --epochs 12 || exit; done; done
+# Glasses that hide the brows and the eyes: who gains by 3D, and by what the views show; three seeds.
+# About an hour on two cores.
+demo-glasses: $(READY)
+	$(PY) prepare_data.py demo --out demo_hiding --glasses hiding
+	$(call indexed,demo_hiding)
+	$(PY) reconstruct_3d.py $(HIDING) --out demo_hiding/views --backend anny --views motion
+	for way in "2d" "3d" "3d --views-show motion" "dual" "dual --views-show motion"; do \
+	  $(PY) train_me_loso_composite_dual_3d.py $(HIDING) --root3d demo_hiding/views --streams $$way \
+	    --neighbour-views apex --experiment "hiding_$$(echo $$way | tr -cs 'a-z0-9\n' _)" --preset demo \
+	    --image-size 97 --epochs 12 --seeds 3 || exit; done
 	$(PY) get_result_log.py --html
 
 # Motion from onset to apex, read by networks that learned from synthetic faces, adapted more and more.
@@ -45,11 +49,16 @@ demo-motion: drawn
 
 drawn: $(READY)
 	$(PY) prepare_data.py demo --out demo
-	$(PY) smic_processing.py $(SMIC) --out demo/index/smic_apex.csv --plots demo/apex_plots
-	$(PY) prepare_data.py smic $(SMIC) --out demo/index
-	$(PY) prepare_data.py casme2 --root demo --annotation demo/CASME2/CASME2-coding-20140508.xlsx --out demo/index
-	$(PY) prepare_data.py samm --root demo --annotation demo/SAMM/SAMM_Micro_FACS_Codes_v2.xlsx --out demo/index
-	$(PY) prepare_data.py composite --out demo/index
+	$(call indexed,demo)
+
+# The indexes of a drawn set.
+define indexed
+$(PY) smic_processing.py --root $(1) --annotation $(1)/SMIC/SMIC-HS-E_annotation.xlsx --out $(1)/index/smic_apex.csv --plots $(1)/apex_plots
+$(PY) prepare_data.py smic --root $(1) --annotation $(1)/SMIC/SMIC-HS-E_annotation.xlsx --out $(1)/index
+$(PY) prepare_data.py casme2 --root $(1) --annotation $(1)/CASME2/CASME2-coding-20140508.xlsx --out $(1)/index
+$(PY) prepare_data.py samm --root $(1) --annotation $(1)/SAMM/SAMM_Micro_FACS_Codes_v2.xlsx --out $(1)/index
+$(PY) prepare_data.py composite --out $(1)/index
+endef
 
 # How fast things are, beside the plain way: one table, about seven minutes.
 bench: drawn
@@ -82,4 +91,4 @@ lint: $(READY_DEV)
 	$(PY) -m mypy
 
 clean:
-	rm -rf demo result/demo_* result/motion_cache result/face_cache
+	rm -rf demo demo_hiding result/demo_* result/hiding_* result/motion_cache result/face_cache
