@@ -51,8 +51,8 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     low = np.broadcast_to(np.arange(SIDE)[:, None] > at[NOSE_TIP, 1], unseen.shape)
     both = cv2.GaussianBlur(strange, (0, 0), 2)
     one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
-    for eye, brow in zip(EYES, BROWS, strict=True):
-        strange[_around(at[brow], 4)] *= OWN
+    strange[brows(model)] *= OWN
+    for eye in EYES:
         strange[opening(at[eye])] = 0
 
     core = _grow(np.where(low & ~one_sided, 0, strange), _features(at), low)
@@ -94,6 +94,12 @@ def _features(at: np.ndarray) -> np.ndarray:
     """(S, S) bool: brows, lids and what is between them, which differ from person to person."""
     return np.any([_around(np.concatenate(pair), 3) for pair in
                    ((at[BROWS[0]], at[EYES[0]]), (at[BROWS[1]], at[EYES[1]]))], 0)  # fmt: skip
+
+
+def brows(model: SkinModel) -> np.ndarray:
+    """(S, S) bool: both brows, with a margin."""
+    at = to_texels(model.landmarks)
+    return np.any([_around(at[brow], 4) for brow in BROWS], 0)
 
 
 def opening(eye: np.ndarray) -> np.ndarray:
