@@ -71,7 +71,8 @@ def main(
     if seen is not None and seen.motion == 0:  # there is nothing to read
         found = Prediction({})
     else:
-        views = make_views(classifier.views_by, assets, str(where))
+        shown = classifier.settings.views_show
+        views = make_views(classifier.views_by, assets, str(where), shown)
         readings = read_clip(classifier, picked, views, str(clip))
         batch = clip_batch(picked, readings, classifier.settings, where)
         found = predict(classifier, batch, where, prior)

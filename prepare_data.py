@@ -29,17 +29,23 @@ from data.landmarks import FinderName
 from data.motion.flow import MOTION_SIZE, Flow
 
 
-def demo(out: Path, seed: int = 0, workers: int = cores()) -> None:
+def demo(
+    out: Path,
+    seed: int = 0,
+    workers: int = cores(),
+    glasses: Literal["clear", "hiding"] = "clear",
+) -> None:
     """Draw the demo set: synthetic faces in the layouts of all three corpora.
 
     Args:
         out: folder to draw into.
         seed: another seed draws other faces.
         workers: processes that draw; the pictures do not depend on it.
+        glasses: of their wearers: clear, or hiding (rims over the brows, dark and mirroring).
     """
     from synthetic.demo.corpora import make_demo
 
-    make_demo(out, seed=seed, workers=workers)
+    make_demo(out, seed=seed, workers=workers, glasses=glasses)
 
 
 def smic(

@@ -18,11 +18,12 @@ def main(
     index: Path | None = None,
     root: Path | None = None,
     image: Path | None = None,
+    onset: Path | None = None,
     backend: BackendName = "auto",
     assets: Path | None = None,
     landmarks: FinderName | Literal["file"] | None = None,
     landmarks_file: Path | None = None,
-    views: Literal["centred", "original"] = "centred",
+    views: tuple[Literal["original", "motion"], ...] = (),
     mesh: Literal["obj", "glb"] | None = None,
     detail: bool = False,
     posed: bool = False,
@@ -47,13 +48,15 @@ def main(
         index: an index that prepare_data.py or smic_processing.py wrote.
         root: the folder that the index's paths start from.
         image: a picture, a folder of pictures or a video instead of an index.
+        onset: the onset frame of the picture's clip, of the same size.
         backend: auto: DECA if --assets has its files, else anny.
         assets: DECA's and FLAME's files; python -m deca.assets where.
         landmarks: fan or dlib (default: fan if its weights are here, else dlib); file: 68 points
             from the .txt, .npy, .pts or .mat beside each picture.
         landmarks_file: the same for one picture, from this file.
-        views: centred: crown to chin fill 85% of the height; original: as DECA's published code
-            frames them, for the backend deca alone.
+        views: original: the grey views as DECA's published code frames them, for the backend deca
+            alone (default: crown to chin fill 85% of the height); motion: besides the grey ones,
+            how the surface moved since the onset.
         mesh: also write each head as a mesh.
         detail: also a mesh with wrinkles, and their normals as a picture (DECA alone).
         posed: also the meshes as the head lies in its picture.
@@ -77,7 +80,7 @@ def main(
     """
     if (image is None) == (index is None) or (index is not None and root is None):
         raise UserError("give --index and --root, or --image for one image")
-    maker = _maker(backend, views)
+    maker = _maker(backend, "original" in views)
     # Here, so that --help and wrong flags need no seconds of imports.
     import torch
 
@@ -94,25 +97,27 @@ def main(
     single = image is not None and not is_sequence(image)
     if single and out.exists():
         raise UserError(f"{out}: is there already; --out names a new folder for --image")
-    if not single and (transfer_to or landmarks_file):
-        raise UserError("--transfer-to and --landmarks-file are for one picture: --image FILE")
+    if not single and (transfer_to or landmarks_file or onset):
+        raise UserError(
+            "--transfer-to, --landmarks-file and --onset are for one picture: --image FILE"
+        )
     finder = "file" if landmarks == "file" else choose_finder(landmarks)
     engine = Engine(maker, assets, finder, device, face, face_cache())
-    extras = Extras(mesh, panel, overlay, depth, detail, posed, clean)
+    extras = Extras(mesh, panel, "motion" in views, overlay, depth, detail, posed, clean)
     failed: list[str] = []
     if index is not None and root is not None:
         if workers is None:
             workers = 1 if device == "cuda" else cores()
         failed = reconstruct_index(index, root, out, engine, extras, four_frames, workers)
     elif image is not None and single:
-        reconstruct_picture(image, out, engine, extras, transfer_to, landmarks_file)
+        reconstruct_picture(image, out, engine, extras, onset, transfer_to, landmarks_file)
     elif image is not None:
         failed = reconstruct_sequence(image, out, engine, extras, every, people)
     return 1 if failed and strict else 0
 
 
-def _maker(backend: BackendName, views: Literal["centred", "original"]) -> BackendName | MakerName:
-    if views == "centred":
+def _maker(backend: BackendName, original: bool) -> BackendName | MakerName:
+    if not original:
         return backend
     if backend == "anny":
         raise UserError("--views original is DECA's framing: leave out --backend anny")

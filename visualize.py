@@ -69,7 +69,8 @@ def cam(
         raise UserError(f"--weights {weights}: a heat map is of one network; name a file")
     faces = load_face_finder(choose_finder(), face)
     picked = pick_frames(clip, onset, apex, faces)
-    views = make_views(classifier.views_by, assets, str(CPU))
+    shown = classifier.settings.views_show
+    views = make_views(classifier.views_by, assets, str(CPU), shown)
     readings = read_clip(classifier, picked, views, str(clip))
     (network,) = classifier.networks
     out = out or Path(f"cam.{format}")

@@ -29,9 +29,10 @@ from loso.batches import Images
 from loso.folds import Fold, make_folds
 from loso.inputs import load_inputs
 from loso.networks import build_network
+from loso.pictures import PictureRunner
 from loso.presets import preset
 from loso.settings import Settings
-from loso.training import PictureRecipe, PictureRunner, train_fold
+from loso.training import PictureRecipe, train_fold
 
 from . import plain
 from .bench_apex import per_frame_way

@@ -22,7 +22,7 @@ from .motion.flow import Flow
 from .motion.maps import motion_maps, ready_maps
 from .pictures import frame_paths, read_frames
 from .view_pictures import check_views, load_views, view_rows, without_folders
-from .views import holds_views, read_backend, read_faceless
+from .views import ViewsShow, holds_views, read_backend, read_faceless
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class ViewsFrom:
 
     own: neighbouring frames have views of their own, else they share their apex's. command: what
     makes them, for an error. spare: the file that they are mapped from where memory is short.
+    shown: what they show.
     """
 
     root3d: Path
     own: bool
     command: str
     spare: Path
+    shown: ViewsShow = "shape"
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ class Views:
     made_by: str
     size: tuple[int, int]  # height and width
     spare: Path
+    shown: ViewsShow = "shape"
 
     @cached_property
     def pictures(self) -> Tensor:
-        """Grey uint8 (V, 13, H, W), read when it is first asked for."""
+        """uint8 (V, 13 x channels, H, W), read when it is first asked for."""
         try:
-            return load_views(self.folders, self.size, free_memory() // 2, self.spare)
+            limit = free_memory() // 2
+            return load_views(self.folders, self.size, limit, self.spare, self.shown)
         finally:
             with suppress(PermissionError):  # Windows keeps what is mapped
                 self.spare.unlink(missing_ok=True)  # elsewhere the pages stay while they are read
@@ -149,7 +153,7 @@ def load_clips(
     if views is not None:
         assert size is not None  # of the pictures, which views are
         slots, made_views = kept.parts["view_slots"], read_backend(views.root3d)
-        found = Views(folders, slots, made_views, size, views.spare)
+        found = Views(folders, slots, made_views, size, views.spare, views.shown)
     names = set(clip_names(kept.index))
     return ClipSet(
         index=kept.index,
@@ -251,7 +255,7 @@ def _find_views(kept: _Kept, four_frames: pd.DataFrame | None, views: ViewsFrom)
     folders, slots = view_rows(kept.index, four_frames, views.root3d, views.own)
     faceless = {path for path in read_faceless(views.root3d) if not path.is_dir()}
     folders, slots = without_folders(folders, slots, faceless)
-    check_views(folders, views.root3d, views.command)
+    check_views(folders, views.root3d, views.command, views.shown)
     lost = np.flatnonzero(slots[:, 0] < 0).tolist()
     # A clip's other frames move up: sampling counts on that.
     order = (slots < 0).int().argsort(dim=1, stable=True)

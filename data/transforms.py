@@ -6,6 +6,7 @@ agrees with torchvision.transforms.v2.functional for each of them (tests/test_tr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,11 +16,13 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from .augmentation import Augment
+from .views import VIEWS_SHOW, ViewsShow
 
 Pictures = TypeVar("Pictures", Tensor, np.ndarray)
 
 DEGREES = 8.0
 JITTER = 0.2
+STILL = torch.tensor([128.0, 128.0, 0.0]) / 255  # a motion view's pixel where nothing moves
 SAME_COLOUR = (1.0, 1.0, 1.0, 0.0)  # brightness, contrast, saturation, hue
 
 
@@ -92,10 +95,13 @@ def augment(
     sample: Augmentation,
     size: int,
     layout: torch.memory_format = torch.contiguous_format,
-    views: bool = False,
+    views: ViewsShow | None = None,
 ) -> Tensor:
-    """Stored uint8 RGB (B, 3, H, W), or grey views (B, V, H, W) -> floats (B, …, size, size)."""
-    geometry = apply_geometry_to_views if views else apply_geometry
+    """Stored uint8 RGB (B, 3, H, W), or views (B, V x channels, H, W) -> floats of `size`.
+
+    views: what they show, if they are views; of motion no colour is jittered.
+    """
+    geometry = partial(apply_geometry_to_views, shown=views) if views else apply_geometry
     if not sample.turns and not sample.jitters:  # flips and the layout are cheaper on bytes
         return to_float(geometry(pictures, sample, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
@@ -113,11 +119,13 @@ def augment(
     return out
 
 
-def _moved(images: Tensor, sample: Augmentation, size: int, views: bool) -> Tensor:
+def _moved(images: Tensor, sample: Augmentation, size: int, views: ViewsShow | None) -> Tensor:
     if not views:
         return _jitter_(apply_geometry(images, sample, size), sample)
-    images = apply_geometry_to_views(images, sample, size)
-    _jitter_(images.flatten(0, 1)[:, None], sample.repeat(images.shape[1]))
+    images = apply_geometry_to_views(images, sample, size, views)
+    if views != "motion":
+        each = images.unflatten(1, (-1, VIEWS_SHOW[views][1]))  # (B, V, channels, size, size)
+        _jitter_(each.flatten(0, 1), sample.repeat(each.shape[1]))
     return images
 
 
@@ -165,9 +173,24 @@ def _flip(images: Tensor, sample: Augmentation, dims: tuple[int, ...]) -> Tensor
     return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)
 
 
-def apply_geometry_to_views(views: Tensor, sample: Augmentation, size: int) -> Tensor:
-    """apply_geometry for views (B, V, H, W) in order of the yaw: a flip reverses that order."""
-    return _flip(apply_geometry(views, sample, size), sample, (1,))
+def apply_geometry_to_views(
+    views: Tensor, sample: Augmentation, size: int, shown: ViewsShow = "shape"
+) -> Tensor:
+    """apply_geometry for views (B, V x channels, H, W) in order of the yaw: a flip reverses it.
+
+    Beyond the picture motion views have no motion, others are black.
+    """
+    channels = VIEWS_SHOW[shown][1]
+    if shown == "motion" and sample.turns:
+        still = STILL.to(views).repeat(views.shape[1] // channels).view(1, -1, 1, 1)
+        moved = apply_geometry(views - still, sample, size) + still
+    else:
+        moved = apply_geometry(views, sample, size)
+    if channels == 1:
+        return _flip(moved, sample, (1,))
+    rows = sample.flip.nonzero()[:, 0].to(moved.device)
+    turned = take(moved, rows).unflatten(1, (-1, channels)).flip(1).flatten(1, 2)
+    return moved.movedim(1, -1).index_copy(0, rows, turned.movedim(1, -1)).movedim(-1, 1)
 
 
 def apply_colour(images: Tensor, sample: Augmentation) -> Tensor:

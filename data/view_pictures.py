@@ -1,4 +1,4 @@
-"""The 3D views that a network reads: checked, and read once as grey uint8."""
+"""The 3D views that a network reads: checked, and read once as uint8."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -14,20 +14,27 @@ from data.disk.frames import read_image
 
 from .index import clip_frames, shared_rows
 from .pictures import in_threads, resize
-from .views import SIZE, YAWS, view_folder, view_names
+from .views import SIZE, VIEWS_SHOW, YAWS, ViewsShow, view_folder, view_names
 
 
-def check_views(folders: list[Path], root3d: Path, command: str) -> None:
+def check_views(
+    folders: list[Path], root3d: Path, command: str, shown: ViewsShow = "shape"
+) -> None:
     """UserError unless each folder holds the 13 views and no other; `command` makes them."""
-    wanted = set(view_names())
-    missing = [folder for folder in folders if not folder.is_dir()]
+    wanted = set(view_names(shown))
+    pattern = VIEWS_SHOW[shown][0].format("*")
+    missing = [folder for folder in folders if not (folder / pattern).parent.is_dir()]
     if missing:
         raise UserError(
             f"{len(missing)} of {len(folders)} frames have no views below {root3d} (the first: "
             f"{missing[0].relative_to(root3d)}); make them with: {command}"
         )
     for folder in folders:
-        found = {path.name for path in folder.glob("*.jpg") if path.stem.lstrip("-").isdigit()}
+        found = {
+            path.relative_to(folder).as_posix()
+            for path in folder.glob(pattern)
+            if path.stem.lstrip("-").isdigit()
+        }
         for what, names in (("no", wanted - found), ("an extra", found - wanted)):
             if names:
                 raise UserError(
@@ -36,15 +43,20 @@ def check_views(folders: list[Path], root3d: Path, command: str) -> None:
                 )
 
 
-def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Path) -> Tensor:
-    """Read frames' views as grey uint8 (len(folders), 13, H, W), in order of the yaw.
+def load_views(
+    folders: list[Path],
+    size: tuple[int, int],
+    limit: int,
+    spare: Path,
+    shown: ViewsShow = "shape",
+) -> Tensor:
+    """Read frames' views as uint8 (len(folders), 13 x channels, H, W), as read_views.
 
-    Views are shape renderings without colour; one that has some is read as its luma, with a
-    warning. Where they would take more than `limit` bytes, they go into the file `spare`,
-    mapped into memory. Size and place are printed first. UserError for a view that cannot be
-    read or whose side is not 224.
+    Where they would take more than `limit` bytes, they go into the file `spare`, mapped into
+    memory. Size and place are printed first. UserError for a view that cannot be read or whose
+    side is not 224.
     """
-    shape = (len(folders), len(YAWS), *size)
+    shape = (len(folders), len(YAWS) * VIEWS_SHOW[shown][1], *size)
     needed = int(np.prod(shape))
     where = "in memory" if needed <= limit else f"mapped from {spare}"
     print(f"views: {len(folders)} frames x {len(YAWS)}, {needed / 2**20:.0f} MiB {where}")
@@ -55,22 +67,34 @@ def load_views(folders: list[Path], size: tuple[int, int], limit: int, spare: Pa
         views = np.memmap(spare, np.uint8, "w+", shape=shape)
 
     def read(row: int) -> None:
-        views[row] = read_views(folders[row], size)
+        views[row] = read_views(folders[row], size, shown)
 
     in_threads(read, len(folders), "reading views")
     return torch.from_numpy(views)
 
 
-def read_views(folder: Path, size: tuple[int, int]) -> np.ndarray:
-    """One frame's views as grey uint8 (13, H, W), in order of the yaw; errors as load_views."""
-    return np.stack([resize(_read_grey(folder / name), *size) for name in view_names()])
+def read_views(folder: Path, size: tuple[int, int], shown: ViewsShow = "shape") -> np.ndarray:
+    """One frame's views as uint8 (13 x channels, H, W), in order of the yaw; errors as load_views.
+
+    Views of the shape are grey: one that has colour is read as its luma, with a warning.
+    """
+    paths = [folder / name for name in view_names(shown)]
+    if shown == "shape":
+        return np.stack([resize(_read_grey(path), *size) for path in paths])
+    pictures = [resize(_read_colour(path), *size) for path in paths]
+    return np.concatenate([np.moveaxis(picture, -1, 0) for picture in pictures])
 
 
-def _read_grey(path: Path) -> np.ndarray:
+def _read_colour(path: Path) -> np.ndarray:
     image = read_image(path)
     if image.shape[:2] != (SIZE, SIZE):
         height, width = image.shape[:2]
         raise UserError(f"{path}: {width}x{height} pixels, a view has {SIZE}x{SIZE}")
+    return image
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    image = _read_colour(path)
     if np.ptp(image.astype(np.int16), axis=2).max() > 40:  # more than JPEG adds to grey
         warn("views have colour; the network reads shape renderings, so their luma is taken")
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

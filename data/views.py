@@ -21,17 +21,24 @@ SIZE = 224  # pixels a side
 FORMAT = 1
 _RECORD = "views.json"
 
-# (apex, its face or None, onset or None, (height, width)) -> grey uint8 (13, height, width);
-# pictures are uint8 (H, W, 3) RGB
+# (apex, its face or None, onset or None, (height, width)) -> uint8 (13 or 39, height, width), as
+# read_views; pictures are uint8 (H, W, 3) RGB
 MakeViews = Callable[[np.ndarray, FoundFace | None, np.ndarray | None, tuple[int, int]], np.ndarray]
+ViewsShow = Literal["shape", "motion", "clean"]
+# What views show: where they lie in a frame's folder, and their channels.
+VIEWS_SHOW: dict[ViewsShow, tuple[str, int]] = {
+    "shape": ("{}.jpg", 1),  # the grey surface
+    "motion": ("motion/{}.png", 3),  # how it moved since the onset: deca.render_views.render_motion
+    "clean": ("clean/{}.jpg", 3),  # the subject's colours, without what covers the face
+}
 BackendName = Literal["auto", "deca", "anny"]  # what draws them; auto: DECA where it can run
 # Who made views, by their record: deca_original is DECA with its own framing of the views.
 MakerName = Literal["deca", "anny", "deca_original"]
 
 
-def view_names() -> list[str]:
-    """The file names of a frame's 13 views, in the order of YAWS: -30.jpg … 0.jpg … 30.jpg."""
-    return [f"{yaw}.jpg" for yaw in YAWS]
+def view_names(shown: ViewsShow = "shape") -> list[str]:
+    """The names of a frame's 13 views in its folder, in the order of YAWS: -30.jpg … 30.jpg."""
+    return [VIEWS_SHOW[shown][0].format(yaw) for yaw in YAWS]
 
 
 def view_folder(root3d: Path | str, clip: Mapping) -> Path:

@@ -25,7 +25,7 @@ from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.views import BackendName, MakerName, claim_views, note_faceless, view_folder
 
-from .frame import Extras, load_backend, missing_files, paints, read_face, write_head
+from .frame import Extras, check_onset, load_backend, missing_files, paints, read_face, write_head
 from .reconstruction import Backend, Face
 
 
@@ -202,4 +202,7 @@ def _reconstruct(job: Job, backend: Backend, faces: FaceFinder | None) -> Outcom
 def _read(row: Mapping, job: Job, faces: FaceFinder | None) -> Face:
     onset = row.get("onset_frame_path")
     onset = job.root / onset if onset else None
-    return read_face(job.root / row["apex_frame_path"], faces, job.subject, onset)
+    apex = job.root / row["apex_frame_path"]
+    face = read_face(apex, faces, job.subject, onset)
+    check_onset(face, apex, job.extras)
+    return face

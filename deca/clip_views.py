@@ -6,15 +6,19 @@ from typing import cast, get_args
 
 import numpy as np
 
+from common.errors import UserError
 from data.face_search import FoundFace
 from data.faces import NoFaceError
-from data.views import MakerName, MakeViews
+from data.views import MakerName, MakeViews, ViewsShow
 
 
-def make_views(backend: str | None, assets: Path | None, device: str) -> MakeViews:
+def make_views(
+    backend: str | None, assets: Path | None, device: str, shown: ViewsShow = "shape"
+) -> MakeViews:
     """A function that reconstructs a picture with a backend, which is loaded when it is called.
 
-    It raises a UserError where the backend's assets are missing, or there is no face.
+    It raises a UserError where the backend's assets are missing, there is no face, or views that
+    show motion have no onset.
     """
 
     def reconstruct(
@@ -22,6 +26,8 @@ def make_views(backend: str | None, assets: Path | None, device: str) -> MakeVie
     ) -> np.ndarray:
         if found is None:
             raise NoFaceError("the apex frame shows no face to reconstruct")
+        if shown == "motion" and onset is None:
+            raise UserError("one picture has no motion for the views to show: give a clip")
         # Here: a command that turns out to need no views waits for none of this.
         from data.view_pictures import read_views
 
@@ -35,7 +41,8 @@ def make_views(backend: str | None, assets: Path | None, device: str) -> MakeVie
         (head,) = engine.reconstruct([face])
         with tempfile.TemporaryDirectory() as folder:
             # Through the files that training reads: JPEG is part of what a network learned.
-            write_head(head, face, engine.name, Path(folder) / "views", Extras())
-            return read_views(Path(folder) / "views", size)
+            extras = Extras(motion=shown == "motion")
+            write_head(head, face, engine.name, Path(folder) / "views", extras)
+            return read_views(Path(folder) / "views", size, shown)
 
     return reconstruct

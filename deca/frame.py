@@ -28,7 +28,7 @@ from .mesh import normal_picture, save_mesh
 from .overlay import depth_map, overlay
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import look, render_frontal, render_views
+from .render_views import look, render_frontal, render_motion, render_views
 
 LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
 CLEAN = "clean"  # folder of the clean views below a frame's
@@ -41,6 +41,7 @@ class Extras:
 
     mesh: Literal["obj", "glb"] | None = None
     panel: bool = False
+    motion: bool = False  # also the views that show how the surface moved since the onset
     overlay: bool = False
     depth: bool = False
     detail: bool = False  # with the mesh, also one with wrinkles, and their normals in uv
@@ -59,7 +60,7 @@ class Extras:
                 names.add(f"head{pose}.{self.mesh}")
                 if self.detail:
                     names |= {f"head_detail{pose}.{self.mesh}", f"normals{pose}.png"}
-        return names
+        return names | (set(view_names("motion")) if self.motion else set())
 
     def check(self, backend: str) -> None:
         """UserError for what does not fit together, or what `backend` cannot write."""
@@ -136,6 +137,12 @@ def read_face(
     return _face_of(image, face, shrink, subject, before)
 
 
+def check_onset(face: Face, path: Path, extras: Extras) -> None:
+    """UserError where views of motion are asked for, and a face has no onset."""
+    if extras.motion and face.onset is None:
+        raise UserError(f"{path}: no onset that shows its face: no motion for views to show")
+
+
 def _face_of(
     image: np.ndarray, found: FoundFace, shrink: float, subject: str, onset: np.ndarray | None
 ) -> Face:
@@ -194,11 +201,11 @@ def write_head(
         part.chmod(0o755)
         _write(head, face, backend, part, missing_files(folder, extras), paint)
         if folder.exists():
-            made = [path for path in part.rglob("*") if path.is_file()]
-            for path in sorted(made, key=lambda path: path.suffix == ".obj"):
-                place = folder / path.relative_to(part)  # an .obj last: its material is there then
-                place.parent.mkdir(exist_ok=True)
-                path.replace(place)
+            files = (path for path in part.rglob("*") if path.is_file())
+            for path in sorted(files, key=lambda path: path.suffix == ".obj"):
+                target = folder / path.relative_to(part)
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)  # an .obj last: its material is there then
         else:
             part.replace(folder)
     except OSError as error:
@@ -234,7 +241,7 @@ def _write(
 def _pictures(
     head: Reconstruction, face: Face, names: set[str], paint: Paint | None
 ) -> dict[str, np.ndarray]:
-    """Those pictures among `names`, uint8 (H, W, 3) RGB; the mask (H, W)."""
+    """Those pictures for people and networks among `names`, uint8 (H, W, 3) RGB or (H, W)."""
     pictures: dict[str, np.ndarray] = {}
     looks = None
     if not names.isdisjoint({*view_names(), *clean_names()}):
@@ -248,6 +255,11 @@ def _pictures(
         pictures |= {"frontal_clean.jpg": frontal, "clean_mask.png": mask}
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
         pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
+    if not names.isdisjoint(view_names("motion")):
+        moved = render_motion(head)
+        if moved is None:
+            raise ValueError("views of motion are of a face with an onset")
+        pictures |= dict(zip(view_names("motion"), moved, strict=True))
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     if "overlay.jpg" in names:

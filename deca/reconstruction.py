@@ -11,6 +11,8 @@ from torch import Tensor
 from data.face_search import FoundBy
 from data.views import MakerName
 
+FILLED = 0.85  # of a view's height, by crown to chin
+
 
 @dataclass(frozen=True)
 class Face:
@@ -66,6 +68,7 @@ class Reconstruction:
     landmarks: np.ndarray  # (68, 2) as given, in the input image's pixels
     projected: np.ndarray  # (68, 2) the model's own, in the same pixels
     codes: dict[str, np.ndarray]  # every coefficient, by name, and 68 3D landmarks in pixels
+    motion: Tensor | None = None  # (V, 3) metres: how `frontal` came here since the clip's onset
     # (3, S, S) points of `frontal` with fine detail, in uv, metres; not a number where it is empty
     detail_map: Tensor | None = None
 
@@ -102,12 +105,12 @@ def to_pixels3d(points: Tensor, camera: Tensor) -> np.ndarray:
     return places.cpu().numpy()
 
 
-def frame_head(vertices: Tensor, chin: Tensor, filled: float = 0.85) -> Framing:
+def frame_head(vertices: Tensor, chin: Tensor) -> Framing:
     """Look at a head (V, 3) without expression, given its chin's landmark (3,).
 
-    Crown to chin fill `filled` of the image's height; the axis that the head turns about goes
+    Crown to chin fill FILLED of the image's height; the axis that the head turns about goes
     through the middle of its box above the chin. Shoulders or a long neck do not move it.
     """
     head = vertices[vertices[:, 1] >= chin[1]]
     low, high = head.amin(0), head.amax(0)
-    return Framing((low + high) / 2, float(2 * filled / (high[1] - low[1])))
+    return Framing((low + high) / 2, float(2 * FILLED / (high[1] - low[1])))

@@ -16,8 +16,13 @@ from deca.flame.model import rotation_matrices
 from .crop import Square
 from .geometry import project
 from .rasterizer import Fragments, rasterize
-from .reconstruction import Reconstruction
+from .reconstruction import FILLED, Reconstruction
 from .shading import FACING, GREY, lamp_shading
+from .surface_motion import surface_strain
+
+# What motion views show at their ends, from surfaces that moved little more in the drawn corpora.
+DEPTH, UPWARD = 0.01, 0.02  # towards the viewer, up along the skin: in head heights
+STRAIN = 0.3
 
 Looks = list[tuple[Fragments, Tensor]]  # what each view sees, and its rotation (3, 3)
 
@@ -46,6 +51,36 @@ def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, 
     ((seen, turn),) = look(head, (0,), size)
     grey, textured = (_draw(head, seen, turn, with_texture) for with_texture in (False, True))
     return grey.cpu().numpy(), textured.cpu().numpy()
+
+
+@torch.no_grad()
+def render_motion(
+    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE
+) -> np.ndarray | None:
+    """How the face moved since the clip's onset, from each yaw, uint8 (len(yaws), size, size, 3).
+
+    Channels: towards the viewer of that view, -DEPTH to DEPTH; up along the skin, -UPWARD to
+    UPWARD; strain, 0 to STRAIN. No motion is 128, 128, 0, and so is the background. None where
+    the head has no onset. Mirrored, a view is that of the mirrored face from the other side.
+    """
+    if head.motion is None:
+        return None
+    # Up the skin: the head's vertical, without its part along the normal.
+    up = -head.normals[:, 1:2] * head.normals
+    up[:, 1] += 1
+    upward = (head.motion * F.normalize(up, dim=1)).sum(1)
+    strain = surface_strain(head.frontal, head.motion, head.topology.faces)
+    height = 2 * FILLED / head.framing.scale  # metres, about crown to chin
+    pictures = []
+    for seen, turn in look(head, yaws, size):
+        nearer = head.motion @ turn[2]
+        values = torch.stack([nearer / (height * DEPTH), upward / (height * UPWARD)], 1)
+        values = torch.cat([128 + 127 * values.clamp(-1, 1), 255 * strain[:, None] / STRAIN], 1)
+        bytes_ = seen.interpolate(values, head.topology.faces).clamp(0, 255).round().byte()
+        picture = seen.image(bytes_).permute(1, 2, 0)
+        picture[..., :2][seen.image(torch.ones_like(bytes_[:, :1]))[0] == 0] = 128
+        pictures.append(picture)
+    return torch.stack(pictures).cpu().numpy()
 
 
 def look(head: Reconstruction, yaws: Sequence[int], size: int) -> Looks:

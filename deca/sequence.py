@@ -11,7 +11,7 @@ from data.disk.frames import list_frames, no_images
 from data.views import claim_views
 
 from .batch import Engine
-from .frame import Extras, paints, read_face, write_head
+from .frame import Extras, check_onset, paints, read_face, write_head
 from .reconstruction import Face
 
 MOST = 200  # pictures whose heads are held at a time
@@ -59,19 +59,21 @@ def reconstruct_picture(
     out: Path,
     engine: Engine,
     extras: Extras,
+    onset: Path | None = None,
     transfer_to: Path | None = None,
     landmarks: Path | None = None,
 ) -> None:
     """Write what one picture shows to the folder `out`; errors as read_face and write_head.
 
-    transfer_to: a picture whose head takes the expression and pose of the first one's.
-    landmarks: a file that holds those of the (first) picture.
+    onset: the onset frame of the picture's clip. transfer_to: a picture whose head takes the
+    expression and pose of the first one's. landmarks: a file that holds those of the (first) one.
     """
     if transfer_to and extras.clean:
         raise UserError("--clean is of a picture's own head: leave out --transfer-to")
     backend, faces = engine.load()
     extras.check(backend.name)
-    face = read_face(picture, faces, "", landmarks=landmarks)
+    face = read_face(picture, faces, "", onset, landmarks=landmarks)
+    check_onset(face, picture, extras)
     if transfer_to is None:
         (head,) = backend.reconstruct([face])
     else:
@@ -94,6 +96,10 @@ def reconstruct_sequence(
     people: one: all pictures show the same person, who is followed and has one identity.
     UserError if no picture shows a face.
     """
+    if extras.motion:
+        raise UserError(
+            "--views motion is of a clip's onset and apex: --index, or --image FILE --onset"
+        )
     pictures = list_pictures(source, every)
     backend, faces = engine.load()
     extras.check(backend.name)

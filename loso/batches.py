@@ -4,6 +4,8 @@ A batch is a tuple of tensors, one a stream. A sample is a clip (its position in
 a slot: 0 the apex frame, 1 to 4 its neighbours.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,26 @@ def memory_layout(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
+class Source(Protocol):
+    """Batches of N clips' samples, and how a network reads them: Images, Features."""
+
+    labels: Tensor  # int64 (N,)
+    slots: Tensor  # int64 (N, 5), -1 where a clip has fewer frames
+    device: torch.device
+
+    def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
+        """Augmented samples."""
+        ...
+
+    def test(self, clips: Tensor) -> Batch:
+        """Apex frames without anything random."""
+        ...
+
+    def run(self, network: Network, batch: Batch) -> Output:
+        """The network's output for a batch."""
+        ...
+
+
 class Images:
     """Batches for a network that reads pictures: augmented on the device."""
 
@@ -48,7 +70,7 @@ class Images:
         self.device = device
 
     def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
-        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 3 + 13, S, S), as streams read.
+        """Augmented samples: frames (B, 3, S, S), views (B, 13 or 39, S, S), as streams read.
 
         All streams of a sample get the same augmentation.
         """
@@ -57,7 +79,7 @@ class Images:
         if frames is not None:
             frames = augment(frames, sample, size, layout)
         if views is not None:
-            views = augment(views, sample, size, layout, views=True)
+            views = augment(views, sample, size, layout, self.settings.views_show)
         motion = self._motion(clips)
         if motion is not None and sample.flip.any():
             flipped = sample.flip.to(motion.device).view(-1, 1, 1, 1)
@@ -91,7 +113,7 @@ class Images:
         return network(*batch)
 
     def _stored(self, clips: Tensor, slots: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Frames (B, 3, h, w) and views (B, 13, h, w), uint8; None for what no stream reads."""
+        """Frames (B, 3, h, w), views (B, 13 or 39, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
             rows = rows[clips, slots].to(pictures.device)
@@ -118,8 +140,8 @@ def arrange(
 ) -> Batch:
     """What a network reads, one tensor a stream.
 
-    frames (B, 3, S, S), grey views (B, 13, S, S), motion (B, 3, s, s); None for what no stream
-    reads. ValueError where a stream has nothing.
+    frames (B, 3, S, S), views (B, 13, S, S) grey or (B, 39, S, S), motion (B, 3, s, s); None for
+    what no stream reads. ValueError where a stream has nothing.
     """
     pictures = [stream for stream in (frames, views) if stream is not None]
     if len(pictures) == 2 and "frame" not in settings.inputs:  # --views 14: one stream of both

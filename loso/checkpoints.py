@@ -25,7 +25,8 @@ from common.cli import flag
 from common.errors import UserError
 from data.corpora.description import CORPORA
 
-from .settings import GIVEN_OUT, SHAPING, Settings, first_difference, modern_facts
+from .names import modern_facts
+from .settings import GIVEN_OUT, SHAPING, Settings, first_difference
 
 FORMAT = 2
 _OWN_FOLD_ALONE = 1  # the earlier format: trained_on leaves out whom the first weights had seen

@@ -17,8 +17,9 @@ from data.clip_set import ClipSet
 from data.corpora.description import CORPORA
 
 from .folds import Fold
+from .names import modern_facts
 from .records import read_json, seed_folders, write_json
-from .settings import FREE, Settings, first_difference, modern_facts
+from .settings import FREE, Settings, first_difference
 
 
 def describe(settings: Settings, clips: ClipSet, folds: list[Fold], device: torch.device) -> dict:

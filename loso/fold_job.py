@@ -29,11 +29,12 @@ from .checkpoints import network_bytes, seen_before
 from .folds import Fold, inner_folds
 from .inputs import load_inputs
 from .motion import MotionRunner
+from .pictures import PictureRunner
 from .records import FORMAT
 from .selection.candidates import candidates, told
 from .selection.nested import Candidate, nested_passes, train_nested
 from .settings import Settings
-from .training import OnEpoch, PictureRunner
+from .training import OnEpoch
 
 
 class Runner(Protocol):

@@ -54,9 +54,10 @@ def _views_from(settings: Settings) -> ViewsFrom:
     command = (
         f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
         f"--out {settings.root3d}{' --four-frames' if own else ''}"
+        f"{'' if settings.views_show == 'shape' else f' --views {settings.views_show}'}"
     )
     spare = settings.result / f".views_{os.getpid()}.u8"
-    return ViewsFrom(settings.root3d, own, command, spare)
+    return ViewsFrom(settings.root3d, own, command, spare, settings.views_show)
 
 
 def _motion_from(settings: Settings) -> MotionFrom:

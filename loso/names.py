@@ -1,5 +1,6 @@
-"""What an experiment's folder is called where --experiment does not say."""
+"""What an experiment's folder is called where --experiment does not say, and older spellings."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from models.registry import DEFAULT_MOTION_NET, DEFAULT_NETWORK
@@ -18,6 +19,7 @@ def experiment_name(settings: "Settings") -> str:
         "glasses" if settings.glasses_only else "",
         "no_glasses" if settings.without_glasses else "",
         {"views": "3d", "frame views": "dual_3d"}.get(pictures, ""),
+        settings.views_show if settings.views_show != "shape" else "",
         "motion" if settings.reads_motion else "",
         _motion_way(settings) if settings.streams == "motion" else "",
         "lodo" if settings.protocol == "lodo" else "",
@@ -31,3 +33,19 @@ def _motion_way(settings: "Settings") -> str:
         return settings.motion_net
     way = {"none": "zero_shot", "head": "head", "all": "tuned"}[settings.adapt]
     return way if settings.motion_net == DEFAULT_MOTION_NET else f"{settings.motion_net}_{way}"
+
+
+# What settings that came later, with another default, were before.
+BEFORE = {"fusion_gain": 1.0, "balance": "frames"}
+
+
+def modern(weights: str) -> str:
+    """--weights as this version spells it: drawn was the word for synthetic up to 0.1."""
+    return "synthetic" if weights == "drawn" else weights
+
+
+def modern_facts(facts: Mapping) -> dict:
+    """Settings.facts as an earlier version kept them, spelled as this one does."""
+    if "weights" not in facts:
+        return dict(facts)
+    return {**BEFORE, **facts, "weights": modern(facts["weights"])}

@@ -194,7 +194,7 @@ def _from(source: ClipSource, onset: int | None, clip: Path) -> ClipSource:
 class Readings:
     """What is made of a clip for a network; None for what it does not read.
 
-    views: grey uint8 (13, h, w). maps: float32 (3, S, S) motion.
+    views: uint8 (13, h, w) grey or (39, h, w). maps: float32 (3, S, S) motion.
     """
 
     views: np.ndarray | None = None

@@ -10,6 +10,7 @@ from common.errors import UserError, warn
 from common.files import write_whole
 
 from .metrics import intervals, resampled, scores
+from .names import modern_facts
 from .records import (
     PROTOCOLS,
     only_class,
@@ -21,7 +22,7 @@ from .records import (
     seed_folders,
 )
 from .selection.chance import FoldFacts, chance_uf1, fold_facts
-from .settings import FREE, Settings, first_difference, modern_facts
+from .settings import FREE, Settings, first_difference
 
 LOG_COLUMNS = ["experiment", "protocol", "data", "subject", "clip", "label", "prediction", "seed"]
 _LOG_ORDER = [*LOG_COLUMNS[:5], "seed"]

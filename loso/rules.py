@@ -31,6 +31,7 @@ def check_settings(settings: "Settings") -> None:
     _check_corpora(settings)
     _check_choice(settings)
     _check_network(settings)
+    _check_streams(settings)
     if settings.streams == "motion":
         _check_motion_alone(settings)
     else:
@@ -111,6 +112,8 @@ def _check_network(settings: "Settings") -> None:
         raise UserError(f"--network baseline goes with --trunk {' or '.join(whole)}")
     if settings.views == 14 and streams != "3d":
         raise UserError("--views 14 goes with --streams 3d")
+    if settings.views_show != "shape" and not settings.reads_views:
+        raise UserError(f"--views-show {settings.views_show} goes with --streams 3d or dual")
     if settings.softmax_twice and network != "baseline":
         raise UserError("--softmax-twice goes with train_me_loso_baseline.py")
     if settings.freeze == "trunk" and settings.first_weights == "none":
@@ -118,6 +121,18 @@ def _check_network(settings: "Settings") -> None:
     packaged = [name for name, trunk in TRUNKS.items() if trunk.weights == "package"]
     if settings.weights == "package" and settings.trunk not in packaged:
         raise UserError(f"--weights package goes with --trunk {' or '.join(packaged)}")
+
+
+def _check_streams(settings: "Settings") -> None:
+    if not 0 < settings.fusion_gain < 1000:
+        raise UserError(f"--fusion-gain {settings.fusion_gain}: above 0, below 1000")
+    if not 0 <= settings.stream_loss < 1000:
+        raise UserError(f"--stream-loss {settings.stream_loss}: at least 0, below 1000")
+    if settings.warm_epochs < 0:
+        raise UserError(f"--warm-epochs {settings.warm_epochs}: at least 0")
+    for name in ("stream_loss", "warm_epochs"):
+        if getattr(settings, name) and len(settings.inputs) == 1:
+            raise UserError(f"{flag(name)} goes with several streams, not {settings.streams}")
 
 
 def _check_pictures(settings: "Settings") -> None:

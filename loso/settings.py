@@ -11,6 +11,8 @@ import tyro
 from data.augmentation import Augment
 from data.index import index_path
 from data.motion.flow import Flow
+from data.sampling import Balance
+from data.views import ViewsShow
 from models.registry import (
     DEFAULT_MOTION_NET,
     DEFAULT_NETWORK,
@@ -26,7 +28,7 @@ from models.registry import (
     network_names,
 )
 
-from .names import experiment_name
+from .names import experiment_name, modern
 from .rules import check_settings
 
 # Values of --weights that name no file.
@@ -79,7 +81,7 @@ class Settings:
     root3d: OfRun[Path] = Path("views")
     """Folder of the views, as reconstruct_3d.py writes it."""
     neighbour_views: OfExperiment[Literal["own", "apex"]] = "own"
-    """Views of the frames beside the apex: their own (--four-frames), or the apex's again."""
+    """Views of frames beside the apex: their own, or the apex's again."""
     flow: OfExperiment[Flow] = "dis"
     """Optical flow: dis (10 ms a clip) or tvl1 (about a second)."""
     protocol: OfExperiment[Literal["loso", "lodo"]] = "loso"
@@ -102,21 +104,26 @@ class Settings:
     (optical flow and strain from onset to apex) alone or as a further stream."""
     fusion: OfNetwork[Fusion] = "attention"
     """How several streams become one; attention is coordinate attention, the paper's."""
+    fusion_gain: OfExperiment[float] = 5.0
+    """Scale that the fused map starts at; with 1, the paper's, few clips may never be learned."""
+    stream_loss: OfNetwork[float] = 0.0
+    """Weight of a loss of its own for each of several streams; 0 (the paper's): none."""
     views: OfNetwork[Literal[13, 14]] = 13
     """Pictures of the 3d stream alone: the 13 views, or 14 with the apex frame first."""
+    views_show: OfNetwork[ViewsShow] = "shape"
+    """What views show: shape (grey, the paper's), motion (since the onset), clean (no glasses)."""
     trunk: OfNetwork[TrunkName] = "resnet18"
     """ImageNet network that the pictures go through first."""
     image_size: OfNetwork[int] = 224
     """Side of the square pictures, in pixels."""
     motion_net: OfNetwork[MotionNetName] = DEFAULT_MOTION_NET
-    """Network of the motion stream alone; as a further stream it is lean."""
+    """Network of motion alone; as a further stream it is lean."""
     motion_size: OfNetwork[int] = 28
     """Side of the motion maps, in pixels."""
     weights: OfExperiment[str] = "auto"
     """First weights: imagenet (torchvision's, fetched once), package (EfficientNet-Lite0's,
-    offline), none, or a file (.safetensors or .pth). Of motion alone, linear and lean: synthetic
-    (learned from synthetic faces), none, or a file; the other networks: none. auto: the trunk's
-    imagenet or package, synthetic for motion alone where there are such weights."""
+    offline), none, or a file (.safetensors or .pth). Of motion alone: synthetic (where there are
+    such weights), none, or a file. auto: the trunk's own, or synthetic where there are."""
     freeze: OfExperiment[Freeze] = "none"
     """Part of the trunk that is not trained: nothing, its first layers, all of it."""
     softmax_twice: OfExperiment[Switch] = False
@@ -128,9 +135,13 @@ class Settings:
     nothing (zero-shot)."""
     prior: OfExperiment[tuple[float, ...]] = ()
     """Share of each class that scores of motion alone assume (0.5 0.3 0.2); even if not given."""
+    warm_epochs: OfExperiment[int] = 0
+    """Epochs that each of several streams is first trained alone; 0 (the paper's): none."""
     augment: OfExperiment[Augment] = "full"
     """Of pictures: none, flip, full (flip, rotation, colour jitter), crop (full and
     CapsuleNet's crop). Motion maps are flipped along; motion alone has its own."""
+    balance: OfExperiment[Balance] = "repeats"
+    """Where frames beside the apex are too few to balance classes: again the same, or not."""
     epochs: OfExperiment[int | None] = None
     """Epochs a fold; the last one's predictions are the result. 30 if not given; of motion alone
     the network's own."""
@@ -142,8 +153,8 @@ class Settings:
     seed: OfExperiment[int] = 9
     """Seed of everything random; a fold's own comes from it and the fold's name."""
     precision: OfExperiment[Literal["auto", "float32", "bf16"]] = "auto"
-    """Arithmetic of networks that read pictures: float32, bf16 (mixed with float32; twice as fast
-    on CPUs that have its instructions), or auto: half precision on CUDA, else float32."""
+    """Arithmetic of networks that read pictures: float32, bf16 (mixed with float32), or auto: half
+    precision on CUDA, else float32."""
 
     # Choice: what `nested` chooses on training subjects alone.
     inner: OfExperiment[int] = 0
@@ -160,10 +171,9 @@ class Settings:
     launcher: OfRun[Literal["local", "ray"]] = "local"
     """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
     workers: OfRun[int | None] = None
-    """Local: folds trained at once; as many as cores and memory allow if not given, on CUDA one."""
+    """Local: folds trained at once; what cores and memory allow if not given, on CUDA one."""
     cpus_per_fold: OfExperiment[int] = 1
-    """Threads that a fold computes with: the last bits of its record depend on them, on how many
-    folds run at once nothing does."""
+    """Threads that a fold computes with; the last bits of its record depend on them."""
     gpus_per_fold: OfRun[float | None] = None
     """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
     subjects: OfRun[tuple[str, ...]] = ()
@@ -273,16 +283,6 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
-
-
-def modern(weights: str) -> str:
-    """--weights as this version spells it: drawn was the word for synthetic up to 0.1."""
-    return "synthetic" if weights == "drawn" else weights
-
-
-def modern_facts(facts: Mapping) -> dict:
-    """Settings.facts as an earlier version kept them, spelled as this one does."""
-    return {**facts, "weights": modern(facts["weights"])} if "weights" in facts else dict(facts)
 
 
 def first_difference(one: Mapping, other: Mapping, names: Iterable[str]) -> str | None:

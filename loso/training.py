@@ -11,14 +11,12 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from common.errors import warn
-from data.clip_set import ClipSet
 from data.sampling import sample_epoch
 from data.transforms import Augmentation, sample_augmentation
 from models.network import Network, Output
 
-from .batches import Features, Images, memory_layout
+from .batches import Source, memory_layout
 from .folds import Fold
-from .networks import build_network, read_weights
 from .records import check_converging, epoch_record
 from .settings import Settings
 
@@ -69,37 +67,12 @@ def train_fold(recipe: Recipe, data_sub: str, epochs: int, on_epoch: OnEpoch) ->
     return records
 
 
-class PictureRunner:
-    """Trains folds of networks that read pictures (and motion maps beside them)."""
-
-    def __init__(self, settings: Settings, clips: ClipSet, device: torch.device) -> None:
-        """Read what all folds share: --weights, pictures, and a frozen trunk's features."""
-        self.settings = settings
-        self.state = read_weights(settings)
-        network = build_network(settings, self.state)
-        images = Images(clips, settings, device)
-        self.source: Images | Features = images
-        if Features.fit(clips, network, settings):
-            print(f"the trunk is frozen: its features of {clips.samples} frames are kept")
-            self.source = Features(images, network)  # nobody reads the pictures again
-
-    def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], Network]:
-        """See fold_job.Runner."""
-        settings = self.settings
-        torch.manual_seed(fold.seed(settings.seed))
-        network = build_network(settings, self.state)
-        recipe = PictureRecipe(network, self.source, fold, settings)
-        return train_fold(recipe, fold.data_sub, settings.passes, on_epoch), network
-
-
 class PictureRecipe:
     """Adam with a falling rate on balanced, augmented samples; see Recipe."""
 
     sums = torch.float32
 
-    def __init__(
-        self, network: Network, source: Images | Features, fold: Fold, settings: Settings
-    ) -> None:
+    def __init__(self, network: Network, source: Source, fold: Fold, settings: Settings) -> None:
         """`network` goes to the device of `source`."""
         self.source, self.fold, self.settings = source, fold, settings
         self.device = source.device
@@ -131,7 +104,7 @@ class PictureRecipe:
         train = torch.from_numpy(self.fold.train)
         labels, slots = self.source.labels[train], self.source.slots[train]
         available = (slots[:, 1:] >= 0).sum(1).numpy()
-        pairs = sample_epoch(labels.numpy(), available, self.rng)
+        pairs = sample_epoch(labels.numpy(), available, self.rng, self.settings.balance)
         for part in torch.from_numpy(pairs).split(self.settings.learning.batch_size):
             sample = sample_augmentation(len(part), self.settings.augment, self.generator)
             yield train[part[:, 0]], part[:, 1], sample
@@ -143,7 +116,7 @@ class PictureRecipe:
 
 @torch.no_grad()
 def evaluate(
-    network: Network, source: Images | Features, clips: np.ndarray, settings: Settings
+    network: Network, source: Source, clips: np.ndarray, settings: Settings
 ) -> tuple[float, np.ndarray]:
     """Mean loss, and class scores (N, C), of the apex frames of `clips` (positions)."""
     network.eval()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .attention import CoordinateAttention
 from .mecapsulenet import CHANNELS, CapsuleHead, MECapsuleNet, to_capsule_channels
 from .motion import MotionStream, build_lean
+from .network import Output
 from .registry import STREAMS, Fusion, Plan, make_trunk
 from .trunks import Trunk
 
@@ -34,10 +35,17 @@ class DSNCA(CapsuleHead):
         classes: int = 3,
         fusion: Fusion = "attention",
         motion: MotionStream | None = None,
+        gain: float = 5.0,
+        stream_loss: float = 0.0,
     ) -> None:
         """One trunk a stream of pictures: the frame's, the views'.
 
-        ValueError if the fusion is none, or the image too small.
+        gain: the scale that the fused map starts at. Batch normalisation and attention, whose maps
+        start at a half each, leave a map 30 times smaller than a trunk's; squash takes the square
+        of that, the capsules' lengths start at 1e-5, and a network of few clips never gets away
+        from there (docs/training.md). stream_loss: weight in the loss of a linear classifier on
+        each stream's map; 0: there are none. ValueError if the fusion is none, or the image too
+        small.
         """
         super().__init__(trunks[0], image_size, classes)
         if fusion not in FUSIONS:
@@ -52,12 +60,18 @@ class DSNCA(CapsuleHead):
             [CoordinateAttention(CHANNELS) if attention else nn.Identity() for _ in streams]
         )
         if fusion != "sum":
+            normalised = nn.BatchNorm2d(CHANNELS)
+            nn.init.constant_(normalised.weight, gain)
             self.fuse = nn.Sequential(
                 nn.Conv2d(len(streams) * CHANNELS, CHANNELS, 1),
-                nn.BatchNorm2d(CHANNELS),
+                normalised,
                 nn.ReLU(),
                 CoordinateAttention(CHANNELS) if attention else nn.Identity(),
             )
+        self.stream_loss = stream_loss
+        self.beside = nn.ModuleList(
+            nn.Linear(CHANNELS, classes) for _ in streams if stream_loss > 0
+        )
         inputs = [f"images {len(t.mean)}x{image_size}x{image_size}" for t in trunks]
         inputs += ["motion maps"] * bool(motion)
         self.sizes = (
@@ -77,16 +91,31 @@ class DSNCA(CapsuleHead):
         pictures = len(self.streams)
         return (*(t(x) for t, x in zip(self.streams, inputs)), *inputs[pictures:])
 
-    def head(self, *features: Tensor) -> Tensor:
-        """Feature maps (B, 256, 28, 28), and motion maps -> class scores (B, classes)."""
+    def head(self, *features: Tensor) -> Output:
+        """Feature maps (B, 256, 28, 28), and motion maps -> class scores (B, classes).
+
+        While it is trained with a stream_loss, each stream's class logits (B, classes) follow.
+        """
         if self.motion:
             features = (*features[:-1], self.motion(features[-1], features[0].shape[-1]))
         maps = [
             attend(adapt(x)) for attend, adapt, x in zip(self.attend, self.adapt, features)
         ]  # one (B, 256, 28, 28) a stream
         if self.fusion == "sum":
-            return self.classify(F.relu(torch.stack(maps).sum(0)))
-        return self.classify(self.fuse(torch.cat(maps, dim=1)))  # (B, 512, …) -> (B, 256, …)
+            scores = self.classify(F.relu(torch.stack(maps).sum(0)))
+        else:
+            scores = self.classify(self.fuse(torch.cat(maps, dim=1)))  # (B, 512, …) -> (B, 256, …)
+        if not (self.training and self.beside):
+            return scores
+        return (scores, *(read(x.mean((2, 3))) for read, x in zip(self.beside, maps)))
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """The margin loss of the capsules' lengths, and the streams' cross-entropies beside it."""
+        loss = super().loss(output, labels)
+        if isinstance(output, Tensor):
+            return loss
+        own = [F.cross_entropy(logits, labels) for logits in output[1:]]
+        return loss + self.stream_loss * torch.stack(own).mean()
 
     def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """Pictures as coordinate attention leaves their streams; motion maps themselves."""
@@ -102,9 +131,12 @@ def build(plan: Plan) -> MECapsuleNet | DSNCA:
     streams = STREAMS[plan.streams]
     stacked = {"frame": 1, "views": plan.views}
     trunks = [make_trunk(plan.trunk, stacked[name]) for name in streams if name != "motion"]
+    if len(streams) == 1:
+        return MECapsuleNet(trunks[0], plan.image_size, plan.classes)
+    motion = None
     if "motion" in streams:
         motion = MotionStream(build_lean(plan).body, frozen=plan.adapt == "head")
-        return DSNCA(trunks, plan.image_size, plan.classes, plan.fusion, motion)
-    if len(trunks) == 1:
-        return MECapsuleNet(trunks[0], plan.image_size, plan.classes)
-    return DSNCA(trunks, plan.image_size, plan.classes, plan.fusion)
+    return DSNCA(
+        trunks, plan.image_size, plan.classes, plan.fusion, motion, plan.fusion_gain,
+        plan.stream_loss,
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from .capsules import (
     capsule_lengths,
     margin_loss,
 )
-from .network import Network
+from .network import Network, Output, class_output
 from .trunks import OneStream, Trunk
 
 KERNELS = (9, 5, 3)  # the paper's, then the smaller ones that smaller images need
@@ -37,7 +37,7 @@ def head_sizes(side: int) -> tuple[int, int, int] | None:
     return None
 
 
-class CapsuleHead(Network[Tensor]):
+class CapsuleHead(Network[Output]):
     """Convolution -> primary capsules -> one capsule a class, on a 256-channel feature map.
 
     Its layers are attributes of the network that inherits from it, under the published names.
@@ -71,13 +71,13 @@ class CapsuleHead(Network[Tensor]):
         with torch.autocast(x.device.type, enabled=False):  # lengths near 0.01 matter to the loss
             return capsule_lengths(self.digitcaps(x.float()))
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
         """The margin loss of the capsules' lengths."""
-        return margin_loss(output, labels)
+        return margin_loss(class_output(output), labels)
 
-    def scores(self, output: Tensor) -> Tensor:
+    def scores(self, output: Output) -> Tensor:
         """The class scores, in [0, 1): what the network puts out."""
-        return output
+        return class_output(output)
 
     def extra_repr(self) -> str:
         """The sizes, from image to class capsules, and the number of parameters."""

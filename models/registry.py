@@ -38,6 +38,8 @@ class Plan:
     views: int = 13  # pictures of the views' stream
     classes: int = 3
     fusion: Fusion = "attention"
+    fusion_gain: float = 5.0
+    stream_loss: float = 0.0
     softmax_twice: bool = False
     motion_size: int = 28  # pixels
     adapt: str = "all"  # head: a motion stream is not trained

@@ -78,7 +78,10 @@ def look(
     title = f"{name}: {truth}predicted {classes[target]} ({float(scores[target]):.2f})"
     frames = (None, None) if clip is None else (clip.onset, clip.apex)
     onset, apex = (None if f is None else _as_read(f, settings) for f in frames)
-    views = None if readings.views is None else centre_crop(readings.views, settings.image_size)
+    views = None
+    if readings.views is not None:
+        each = _each_view(centre_crop(readings.views, settings.image_size))
+        views = each if each.shape[-1] > 1 else each[..., 0]
     return Look(rows, Shown(title, onset, apex, views, readings.maps), heats)
 
 
@@ -140,7 +143,8 @@ def _of_index(
     views = maps = picked = None
     if settings.reads_views:
         size = stored_size(settings.image_size, settings.augment)
-        views = read_views(view_folder(settings.root3d, clip.to_dict()), size)
+        folder = view_folder(settings.root3d, clip.to_dict())
+        views = read_views(folder, size, settings.views_show)
     if settings.reads_motion:
         assert clips.motion is not None  # a network with that stream reads it
         maps = clips.motion[position].numpy()
@@ -168,8 +172,9 @@ def _landmarks(
     """68 landmarks (68, 2) in the pixels of a stream's picture; None where it shows no face."""
     if stream == "views":
         assert readings.views is not None  # a network with that stream reads them
-        frontal = cv2.resize(readings.views[YAWS.index(0)], (SIZE, SIZE))
-        face = faces.find(np.dstack([frontal] * 3), "a frontal view")
+        frontal = cv2.resize(_each_view(readings.views)[YAWS.index(0)], (SIZE, SIZE))
+        colour = frontal if frontal.ndim == 3 else np.dstack([frontal] * 3)
+        face = faces.find(colour, "a frontal view")
         return None if face is None else _to_read(face.landmarks, (SIZE, SIZE), settings)
     if clip is None:
         return None
@@ -182,6 +187,11 @@ def _landmarks(
     points = clip.onset_face.landmarks
     to_frame = np.linalg.inv(face_frame(points)[0])  # pixels -> the face's frame, [0, 1]²
     return settings.motion_size * (points @ to_frame[:2, :2].T + to_frame[:2, 2])
+
+
+def _each_view(views: np.ndarray) -> np.ndarray:
+    """Views (13 x channels, h, w) -> (13, h, w, channels)."""
+    return np.moveaxis(views.reshape(len(YAWS), -1, *views.shape[1:]), 1, -1)
 
 
 def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> np.ndarray:

@@ -19,8 +19,8 @@ HEAT = "inferno"  # rises in lightness throughout: readable in grey and by the c
 class Shown:
     """What a panel shows of a clip; None for what its network does not read.
 
-    onset, apex: uint8 (S, S, 3) as the network reads them. views: grey uint8 (13, S, S).
-    motion: float32 (3, s, s).
+    onset, apex: uint8 (S, S, 3) as the network reads them. views: uint8 (13, S, S) grey or
+    (13, S, S, 3). motion: float32 (3, s, s).
     """
 
     title: str

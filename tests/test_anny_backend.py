@@ -9,7 +9,6 @@ import torch
 from benchmarks.bench_reconstruction import expression_change
 from data.face_shape import MIRROR
 from data.faces import load_face_finder
-from deca.anny.actions import actions_between
 from deca.anny.backend import EYES, MAP, AnnyBackend
 from deca.anny.fit import read_landmarks
 from deca.anny.head import sample_identity
@@ -17,6 +16,7 @@ from deca.crop import face_square
 from deca.rasterizer import rasterize
 from deca.reconstruction import Face
 from deca.render_views import render_in_image, render_views
+from deca.surface_flow import moves_between
 from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import generator
@@ -69,11 +69,11 @@ def test_a_subject_has_one_identity(backend: AnnyBackend, astronaut: Face) -> No
 @pytest.mark.parametrize("name", ["browInnerUp", "noseSneerLeft", "mouthSmileRight"])
 def test_actions_are_read_off_a_flow(backend: AnnyBackend, name: str) -> None:
     head = backend.head
-    points = head.neutral(*head.mean_identity())[0, backend.tracked].numpy() * 1000
-    offsets = head.action_offsets[:, backend.tracked].numpy() * 1000
+    points = head.neutral(*head.mean_identity())[0, backend.moving].numpy() * 1000
+    offsets = head.action_offsets[:, backend.moving].numpy() * 1000
     width = backend.model.width * 1000
     flow = 0.5 * offsets[head.actions.index(name), :, :2] + [1.0, -0.5]  # and a shift of the head
-    found = actions_between(flow, points, offsets, width)
+    found = moves_between(flow, points, offsets, width)[: len(offsets)]
     assert head.actions[found.argmax()] == name
     assert 0.45 < found.max() < 0.55
 

@@ -231,17 +231,17 @@ def test_a_second_call_does_nothing(tiny, monkeypatch):
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch):
     sizes, drawn = {"smic": Size(1, 3)}, []
 
-    def stop_at_the_second(out, seed, clip):
+    def stop_at_the_second(out, seed, clip, glasses):
         if len(drawn) == 1:
             raise KeyboardInterrupt
         drawn.append(clip.name)
-        draw_clip(out, seed, clip)
+        draw_clip(out, seed, clip, glasses)
 
     monkeypatch.setattr(demo, "draw_clip", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         make_demo(tmp_path / "d", sizes=sizes, workers=1)
     assert not (tmp_path / "d/truth.csv").exists()
-    monkeypatch.setattr(demo, "draw_clip", lambda out, seed, clip: drawn.append(clip.name))
+    monkeypatch.setattr(demo, "draw_clip", lambda out, seed, clip, glasses: drawn.append(clip.name))
     make_demo(tmp_path / "d", sizes=sizes, workers=1)
     assert drawn == [clip.name for clip in plan(0, sizes)]  # none of them twice
     assert (tmp_path / "d/truth.csv").exists()
@@ -286,7 +286,7 @@ def test_a_worker_that_dies_is_one_line_and_nothing_half_drawn(tmp_path, monkeyp
     assert [p.name for p in (tmp_path / "d").rglob("*")] == ["demo.json"]
 
 
-def _die(out, seed, clip):  # runs in the worker
+def _die(out, seed, clip, glasses):  # runs in the worker
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -394,6 +394,20 @@ def test_turning_the_head_moves_the_face_sideways(model):
     detector = dlib.get_frontal_face_detector()
     noses = [detector(np.uint8(frame * 255), 1)[0].center().x for frame in turned]
     assert noses[0] < noses[1] < noses[2]
+
+
+def test_hiding_glasses_hide_the_eyes_and_nothing_else():
+    setting = sample_setting(np.random.default_rng(4))
+    still = np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32)
+    people = {wear: sample_person(0, "smic", "01", wear) for wear in ("clear", "hiding")}
+    assert people["clear"].looks == people["hiding"].looks
+    bare, clear, hiding = (
+        render(build_figure(people[wear], worn), setting, *still)[0]
+        for wear, worn in (("clear", False), ("clear", True), ("hiding", True))
+    )
+    eyes, mouth = np.s_[95:150, 55:185], np.s_[195:230, 80:160]
+    assert np.abs(hiding - bare)[eyes].mean() > 3 * np.abs(clear - bare)[eyes].mean()
+    assert np.abs(hiding - bare)[mouth].mean() < 0.01
 
 
 def test_the_real_subjects_with_glasses_wear_them():

@@ -100,6 +100,21 @@ def test_wrong_settings(tmp_path: Path, capsys) -> None:
         assert not (tmp_path / "a").exists()
 
 
+def test_views_of_motion_need_an_onset(tmp_path: Path, capsys) -> None:
+    face = small_face()
+    cv2.imwrite(str(tmp_path / "onset.png"), face)
+    cv2.imwrite(str(tmp_path / "apex.png"), np.roll(face, 1, 0))
+    flags = ("--image", tmp_path / "apex.png", "--backend", "anny", "--views", "motion")
+    assert call(*flags, "--out", tmp_path / "a") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {tmp_path / 'apex.png'}: no onset that shows its face")
+    assert not (tmp_path / "a").exists()
+    assert call(*flags, "--out", tmp_path / "a", "--onset", tmp_path / "onset.png") == 0
+    assert len(list((tmp_path / "a/motion").iterdir())) == 13
+    assert call("--image", tmp_path, "--out", tmp_path / "b", "--views", "motion") == 2
+    assert "--views motion needs an onset" in capsys.readouterr().err
+
+
 def test_views_of_another_backend_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no 3D views"):
         read_backend(tmp_path)
@@ -180,11 +195,13 @@ def test_files_asked_for_later_are_added(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "smic" / "01" / "s1_0" / "3"
     written = (folder / "0.jpg").stat().st_mtime_ns
     (folder / "5.jpg").unlink()
-    assert call(*arguments, "--mesh", "obj", "--panel") == 0
+    assert call(*arguments, "--mesh", "obj", "--panel", "--views", "motion") == 0
     after = content(tmp_path / "out")
     assert before.items() <= after.items()  # 5.jpg is back
     names = {Path(name).name for name in after.keys() - before.keys()}
-    assert names == {"panel.jpg", "head.obj", "head.mtl", "head.png"}
+    moved = {Path(name).name for name in view_names("motion")}
+    assert names == {"panel.jpg", "head.obj", "head.mtl", "head.png"} | moved
+    assert {path.name for path in (folder / "motion").iterdir()} == moved
     assert (folder / "0.jpg").stat().st_mtime_ns == written
     assert cv2.imread(str(folder / "panel.jpg")).shape == (246, 896, 3)
 

@@ -15,7 +15,8 @@ from data.sampling import sample_epoch
 )
 def test_an_epoch_holds_every_apex_once_and_no_frame_twice(counts, available, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
-    pairs = sample_epoch(labels, np.full(len(labels), available), np.random.default_rng(seed))
+    there, rng = np.full(len(labels), available), np.random.default_rng(seed)
+    pairs = sample_epoch(labels, there, rng, "frames")
     assert sorted(pairs[pairs[:, 1] == 0, 0]) == list(range(len(labels)))
     assert len(np.unique(pairs, axis=0)) == len(pairs)
     assert pairs[:, 1].max(initial=0) <= available
@@ -39,6 +40,22 @@ def test_classes_are_balanced_on_average(counts, expected):
         axis=0,
     )
     assert seen == pytest.approx(expected, rel=0.01)
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=4), st.integers(0, 4))
+def test_classes_stay_balanced_where_frames_are_lacking(counts, available):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    draws = [
+        sample_epoch(labels, np.full(len(labels), there), np.random.default_rng(3))
+        for there in (available, 4)
+    ]
+    lacking, whole = (np.bincount(labels[pairs[:, 0]]) for pairs in draws)
+    assert (lacking == whole).all()
+    seen = draws[0]
+    assert seen[:, 1].max() <= available
+    for clip in range(len(labels)):
+        slots = np.bincount(seen[seen[:, 0] == clip, 1], minlength=available + 1)
+        assert slots[0] >= 1 and slots.max() <= 1 + 4 // (available + 1)
 
 
 def test_each_epoch_is_a_new_draw_from_the_same_generator():

@@ -190,8 +190,8 @@ def test_every_setting_is_marked_once():
     assert set(marked) == set(Settings.__dataclass_fields__)
     assert len(marked) == len(set(marked))
     assert set(settings_of(Of.RUN)) == FREE
-    decided = set(Plan.__dataclass_fields__) - {"softmax_twice", "adapt"}
-    assert set(SHAPING) == decided | {"network", "motion_net"}
+    decided = set(Plan.__dataclass_fields__) - {"softmax_twice", "adapt", "fusion_gain"}
+    assert set(SHAPING) == decided | {"network", "motion_net", "views_show"}
 
 
 def test_a_settings_choices_are_its_owners():

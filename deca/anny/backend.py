@@ -12,9 +12,9 @@ from torch import Tensor
 from deca.geometry import vertex_normals
 from deca.raycast import Scene
 from deca.reconstruction import Face, Reconstruction, frame_head, to_pixels, to_pixels3d
+from deca.surface_motion import Skin, surface_motion
 from deca.texture import UvMap, image_texture, photograph
 
-from .actions import actions_between, face_flow
 from .atlas import head_topology
 from .fit import Fit, LandmarkModel, fit
 from .head import load_head, rotation_matrix
@@ -24,7 +24,7 @@ CHIN = 8  # landmark
 EYES = [36, 45]  # outer corners
 SKIN, WHITE, MOUTH = (0.75, 0.58, 0.48), (0.85, 0.83, 0.8), (0.35, 0.15, 0.14)
 FADE = 0.015  # metres
-FLOW_POINTS = 700  # at most
+Since = tuple[Tensor, Tensor]  # actions (52,) and motion (V, 3) since the onset
 
 
 class AnnyBackend:
@@ -46,12 +46,11 @@ class AnnyBackend:
         margin = 0.2 * self.model.width
         low, high = inner.amin(0) - margin, inner.amax(0) + margin
         front = ((mean >= low) & (mean <= high)).all(1)
-        moving = front & (vertex_normals(mean[None], self.head.faces)[0, :, 2] > 0.4)
         self.skin = self._of("skin")
+        facing = vertex_normals(mean[None], self.head.faces)[0, :, 2] > 0.4
+        self.moving = front & facing & self.skin
         # Where skin colour is measured.
         self.front = self._painted((front & self.skin).float()[:, None])[0]
-        chosen = (moving & self.skin).nonzero()[:, 0]
-        self.tracked = chosen[:: max(1, len(chosen) // FLOW_POINTS)]
         colours = mean.new_tensor(MOUTH).repeat(len(mean), 1)
         colours[self._of("eyes")] = mean.new_tensor(WHITE)
         colours[self.skin] = mean.new_tensor(SKIN)
@@ -78,10 +77,10 @@ class AnnyBackend:
         """
         if not faces:
             return []
-        people, found, deltas = self._fitted(faces)
+        people, found, since = self._fitted(faces)
         return [
-            self._head(face, found, i, person, delta)
-            for i, (face, person, delta) in enumerate(zip(faces, people, deltas, strict=True))
+            self._head(face, found, i, person, changed)
+            for i, (face, person, changed) in enumerate(zip(faces, people, since, strict=True))
         ]
 
     @torch.no_grad()
@@ -91,12 +90,12 @@ class AnnyBackend:
         It lies in the source's image as the source's head does.
         """
         pair = [replace(source, subject="source"), replace(target, subject="target")]
-        people, found, deltas = self._fitted(pair)
+        people, found, since = self._fitted(pair)
         own = self._head(target, found, 1, people[1], None)
-        return replace(self._head(source, found, 0, people[1], deltas[0]), texture=own.texture)
+        return replace(self._head(source, found, 0, people[1], since[0]), texture=own.texture)
 
-    def _fitted(self, faces: Sequence[Face]) -> tuple[list[int], Fit, list[Tensor | None]]:
-        """Who each face shows, the fit, and the facial actions since the onset where known."""
+    def _fitted(self, faces: Sequence[Face]) -> tuple[list[int], Fit, list[Since | None]]:
+        """Who each face shows, the fit, and what changed since the onset where that is known."""
         keys = [face.subject or f"face {i}" for i, face in enumerate(faces)]
         order = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         people = torch.tensor([order[key] for key in keys], device=self.device)
@@ -106,33 +105,29 @@ class AnnyBackend:
         known = torch.zeros_like(people, dtype=torch.bool)
         with torch.enable_grad():
             found = fit(self.model, landmarks, people, deltas, known)
+        since: list[Since | None] = [None] * len(faces)
         for i, face in enumerate(faces):
-            if face.onset is None:
-                continue
-            known[i], deltas[i] = True, self._delta(face, face.onset, found, i, int(people[i]))
+            if face.onset is not None:
+                changed = self._since(face, face.onset, found, i, int(people[i]))
+                since[i], known[i], deltas[i] = changed, True, changed[0]
         if known.any():
             with torch.enable_grad():
                 found = fit(self.model, landmarks, people, deltas, known)
-        since = [deltas[i] if known[i] else None for i in range(len(faces))]
         return people.tolist(), found, since
 
-    def _delta(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Tensor:
-        """Facial actions (52,) at the apex minus those at the onset."""
+    def _since(self, face: Face, onset: np.ndarray, found: Fit, i: int, person: int) -> Since:
+        """Facial actions at the apex minus those at the onset, and how `frontal` moved."""
         identity = found.phenotypes[person, None], found.changes[person, None]
         turn = rotation_matrix(found.rotation[i, None])[0]
-        points = self.head(*identity, found.actions[i, None], found.rotation[i, None])[0]
-        points = points[self.tracked]
-        camera = found.camera[i]
-        pixels = to_pixels(points, camera).cpu().numpy()
-        flip = camera[0] * points.new_tensor([1.0, -1.0, 1.0])
-        offsets = (self.head.action_offsets[:, self.tracked] @ turn.T * flip).cpu().numpy()
+        vertices = self.head(*identity, found.actions[i, None], found.rotation[i, None])
+        offsets = self.head.action_offsets @ turn.T
+        skin = Skin(vertices[0], self.head.faces, self.moving, offsets, found.camera[i])
         width = float(np.linalg.norm(np.subtract(*face.landmarks[EYES])))
-        flow = face_flow(onset, face.image, pixels, width)
-        delta = actions_between(flow, (points * flip).cpu().numpy(), offsets, width)
-        return torch.from_numpy(delta).to(self.device)
+        delta, motion = surface_motion(onset, face.image, skin, width)
+        return delta, motion @ turn
 
     def _head(
-        self, face: Face, found: Fit, i: int, person: int, delta: Tensor | None
+        self, face: Face, found: Fit, i: int, person: int, since: Since | None
     ) -> Reconstruction:
         neutral = self.head.neutral(found.phenotypes[person, None], found.changes[person, None])
         frontal = self.head.move(neutral, found.actions[i, None])
@@ -146,9 +141,9 @@ class AnnyBackend:
             "rotation": found.rotation[i],
             "camera": found.camera[i],
         }
-        if delta is not None:
-            codes["actions_delta"] = delta
-            codes["actions_onset"] = (found.actions[i] - delta).clamp(0, 1)
+        if since is not None:
+            codes["actions_delta"] = since[0]
+            codes["actions_onset"] = (found.actions[i] - since[0]).clamp(0, 1)
         return Reconstruction(
             topology=self.topology,
             vertices=vertices[0],
@@ -167,6 +162,7 @@ class AnnyBackend:
                 "shape_names": np.array(self.head.phenotypes + self.head.local_changes),
                 "action_names": np.array(self.head.actions),
             },
+            motion=None if since is None else since[1],
         )
 
     def _texture(self, face: Face, vertices: Tensor, normals: Tensor, camera: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from data.views import MakerName
@@ -21,6 +22,7 @@ from deca.reconstruction import (
     to_pixels3d,
 )
 from deca.shading import harmonic_shading
+from deca.surface_motion import Skin, surface_motion
 from deca.texture import UvMap, image_texture, photograph
 
 from .asset_files import Albedo
@@ -63,6 +65,7 @@ class DecaBackend:
                 assets.mean_texture,
             )
         )
+        self.moving = self._skin_vertices()
         colours = assets.albedo or assets.flame_texture
         self.albedo = colours and Albedo(
             colours.mean.to(self.device), colours.basis.to(self.device)
@@ -165,9 +168,29 @@ class DecaBackend:
                 codes={name: code[i].cpu().numpy() for name, code in codes.items()}
                 | {"landmarks3d": to_pixels3d(points[i], cameras[i])},
                 detail_map=detail[i],
+                motion=self._motion(face, vertices[i], cameras[i], turns[i]),
             )
             for i, face in enumerate(faces)
         ]
+
+    def _skin_vertices(self) -> Tensor:
+        """Vertices that the face mask takes for skin, bool (V,)."""
+        topology = self.topology
+        place = topology.uv_positions()[:, :2]
+        at = place.new_zeros(int(topology.faces.max()) + 1, 2)
+        at[topology.faces.flatten()] = place[topology.uv_faces.flatten()]
+        mask = self.skin[None, None]
+        return F.grid_sample(mask, at[None, None], align_corners=False)[0, 0, 0] > 0.5
+
+    def _motion(self, face: Face, vertices: Tensor, camera: Tensor, turn: Tensor) -> Tensor | None:
+        """How the upright head's skin moved since the onset, (V, 3); None without an onset."""
+        if face.onset is None:
+            return None
+        none = vertices.new_zeros(0, *vertices.shape)  # FLAME has no facial actions by name
+        skin = Skin(vertices, self.topology.faces, self.moving, none, camera)
+        width = float(np.linalg.norm(face.landmarks[36] - face.landmarks[45]))
+        _, motion = surface_motion(face.onset, face.image, skin, width)
+        return motion @ turn
 
     def _framings(self, shape: Tensor, expression: Tensor) -> list[Framing]:
         """How the views look at each head.

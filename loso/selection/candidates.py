@@ -15,7 +15,8 @@ from loso.settings import Settings
 # of the others a change would be one of clips, streams or folds, or of no record at all.
 CHOOSABLE = (
     "network", "motion_net", "fusion", "trunk", "weights", "freeze", "softmax_twice", "adapt",
-    "flow", "augment", "epochs", "batch_size", "lr", "seed", "precision",
+    "flow", "augment", "balance", "epochs", "batch_size", "lr", "seed", "precision",
+    "fusion_gain", "stream_loss", "warm_epochs",
 )  # fmt: skip
 
 

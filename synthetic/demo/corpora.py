@@ -4,7 +4,7 @@ import functools
 import json
 import shutil
 from concurrent.futures import as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ from common.progress import progress_bar
 from deca.anny.head import load_head
 
 from .figure import Figure, build_figure
-from .people import sample_person, sample_setting
+from .people import Glasses, sample_person, sample_setting
 from .plan import (
     CORPORA,
     FULL_SIZE,
@@ -40,14 +40,15 @@ def make_demo(
     seed: int = 0,
     workers: int | None = None,
     sizes: dict[str, Size] | None = None,
+    glasses: Glasses = "clear",
 ) -> None:
     """Draw the demo set below `out`, or what is missing of it.
 
     Clips are written whole, so a stopped run goes on where it was; one that finds everything
     does nothing. The same seed gives the same bytes, whatever the number of workers (default:
-    one a CPU). `sizes` says how many subjects and clips each corpus gets, default FULL_SIZE.
-    UserError: `out` holds something else, or a demo set of another seed, size or version; a
-    seed below 0, fewer than one worker; a disk that is full.
+    one a CPU). `sizes` says how many subjects and clips each corpus gets, default FULL_SIZE;
+    `glasses` what their wearers wear. UserError: `out` holds something else, or a demo set of
+    another seed, size or glasses; a seed below 0, fewer than one worker; a disk that is full.
     """
     workers = cores() if workers is None else workers
     for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
@@ -55,21 +56,23 @@ def make_demo(
             raise UserError(f"--{name} {value}: must be {least} or more")
     out = Path(out)
     sizes = sizes or FULL_SIZE
-    _claim(out, seed, sizes)
+    _claim(out, seed, sizes, glasses)
     clips = plan(seed, sizes)
-    render_clips(out, seed, clips, workers)
+    render_clips(out, seed, clips, workers, glasses)
     tables = [out / TABLES[data] for data in sizes] + [out / "truth.csv"]
     if not all(path.is_file() for path in tables):
         write_tables(out, clips)
 
 
-def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
+def _claim(out: Path, seed: int, sizes: dict[str, Size], glasses: Glasses) -> None:
     """Leave a mark of what is drawn here; refuse a folder that holds anything else."""
     settings = {
         "demo set": VERSION,
         "seed": seed,
         "sizes": {data: asdict(size) for data, size in sizes.items()},
     }
+    if glasses != "clear":
+        settings["glasses"] = glasses
     mark = out / "demo.json"
     if mark.is_file():
         try:
@@ -88,7 +91,9 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size]) -> None:
         part.write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def render_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
+def render_clips(
+    out: Path, seed: int, clips: list[Clip], workers: int, glasses: Glasses = "clear"
+) -> None:
     """Draw those of `clips` that are not below `out`, with a progress bar; see make_demo."""
     missing = [clip for clip in clips if not (out / clip.folder).is_dir()]
     if not missing:
@@ -98,22 +103,22 @@ def render_clips(out: Path, seed: int, clips: list[Clip], workers: int) -> None:
         if workers == 1 or len(missing) == 1:
             with fixed_threads(1):
                 for clip in missing:
-                    draw_clip(out, seed, clip)
+                    draw_clip(out, seed, clip, glasses)
                     bar.advance()
             return
         with worker_pool(min(workers, len(missing)), torch.set_num_threads, 1) as pool:
-            jobs = [pool.submit(draw_clip, out, seed, clip) for clip in missing]
+            jobs = [pool.submit(draw_clip, out, seed, clip, glasses) for clip in missing]
             for done in as_completed(jobs):
                 done.result()
                 bar.advance()
 
 
 @functools.lru_cache(2)  # with and without glasses; clips come subject by subject
-def _figure(seed: int, data: str, subject: str, with_glasses: bool) -> Figure:
-    return build_figure(sample_person(seed, data, subject), with_glasses)
+def _figure(seed: int, data: str, subject: str, glasses: Glasses | None) -> Figure:
+    return build_figure(sample_person(seed, data, subject, glasses or "clear"), glasses is not None)
 
 
-def draw_clip(out: Path, seed: int, clip: Clip) -> None:
+def draw_clip(out: Path, seed: int, clip: Clip, glasses: Glasses = "clear") -> None:
     """Draw one clip's frames into its folder, which is there only when it is whole.
 
     A clip with glasses also gets its onset and apex without them, under truth/without_glasses.
@@ -125,7 +130,10 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
     quality = int(rng.integers(86, 97))
     numbers = list(range(clip.first, clip.last + 1))
 
-    figure = _figure(seed, clip.data, clip.subject, True)
+    if glasses == "hiding":  # a reflection is wherever the clip's light puts it
+        place = generator(seed, clip.data, clip.subject, clip.name, "reflection")
+        setting = replace(setting, reflection=place.uniform(-1.1, 0.5))
+    figure = _figure(seed, clip.data, clip.subject, glasses)
     frames = render(figure, setting, actions, rotation)
     folder = out / clip.folder
     part = folder.with_name(f".{clip.name}.part")
@@ -135,7 +143,7 @@ def draw_clip(out: Path, seed: int, clip: Clip) -> None:
         for number, frame in zip(numbers, frames, strict=True):
             _write_frame(part / clip.frame_name(number), frame, clip, number, noise, quality, seed)
         if clip.glasses:
-            bare = _figure(seed, clip.data, clip.subject, False)
+            bare = _figure(seed, clip.data, clip.subject, None)
             shown = [numbers.index(clip.onset), numbers.index(clip.apex)]
             frames = render(bare, setting, actions[shown], rotation[shown])
             for i, frame in zip(shown, frames, strict=True):

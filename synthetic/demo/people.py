@@ -1,5 +1,8 @@
 """Who the demo set shows, and in what light: subjects and settings drawn from a seed."""
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 
 from data.corpora.description import CORPORA
@@ -11,9 +14,11 @@ from .render import Setting
 from .skin import Looks
 from .wear import GlassesStyle
 
+Glasses = Literal["clear", "hiding"]  # what wearers wear; hiding: over the brows, dark, mirroring
 
-def sample_person(seed: int, data: str, subject: str) -> Person:
-    """A subject: the same in every clip."""
+
+def sample_person(seed: int, data: str, subject: str, glasses: Glasses = "clear") -> Person:
+    """A subject: the same in every clip, and but for the glasses whatever `glasses` says."""
     rng = generator(seed, data, subject, "person")
     head = load_head()
     identity = sample_identity(head, rng)
@@ -51,6 +56,8 @@ def sample_person(seed: int, data: str, subject: str) -> Person:
         colour=((0.06, 0.05, 0.05), (0.28, 0.16, 0.10), (0.45, 0.44, 0.42))[rng.integers(3)],
         glare=rng.uniform(0.03, 0.16),
     )
+    if glasses == "hiding":
+        style = _hiding(style, generator(seed, data, subject, "hiding glasses"))
     return Person(
         identity=identity,
         looks=looks,
@@ -58,6 +65,20 @@ def sample_person(seed: int, data: str, subject: str) -> Person:
         hair_length=rng.uniform(0.07, 0.16) if female and rng.random() < 0.75 else 0.0,
         clothes=tuple(rng.uniform(0.08, 0.7, 3)),
         glasses=style if CORPORA[data].wears_glasses(subject) else None,
+    )
+
+
+def _hiding(style: GlassesStyle, rng: np.random.Generator) -> GlassesStyle:
+    """Glasses that hide: thick dark rims over the brows, tinted lenses, wide reflections."""
+    return replace(
+        style,
+        half_height=rng.uniform(0.020, 0.023),
+        roundness=rng.uniform(3, 4),
+        rim=rng.uniform(0.0026, 0.0036),
+        colour=(0.05, 0.045, 0.045),
+        glare=rng.uniform(0.35, 0.75),
+        rise=rng.uniform(0.004, 0.007),
+        clear=rng.uniform(0.25, 0.6),
     )
 
 

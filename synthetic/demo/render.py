@@ -30,6 +30,7 @@ class Setting:
     backdrop: tuple[tuple[float, float, float], tuple[float, float, float]]  # top, bottom
     zoom: float
     shift: tuple[float, float]  # metres in the picture
+    reflection: float = 0.0  # where on the lenses, in their half widths from the usual place
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _picture(
     colours[seen] = _reflectance(figure, face, bary) * lit[:, :3] + lit[:, 3:]
     on_eye = np.flatnonzero(figure.kinds[face] == EYE)
     colours[seen[on_eye]] += _glints(setting, _place(face[on_eye], bary[on_eye]), turn)
-    _add_lenses(colours, figure, camera.eye, directions, hits.depth, turn)
+    _add_lenses(colours, figure, setting, camera.eye, directions, hits.depth, turn)
 
     image = colours[: len(camera.backdrop)]
     image[outlined] = colours[len(camera.backdrop) :].reshape(len(outlined), -1, 3).mean(1)
@@ -243,12 +244,13 @@ def _glints(setting: Setting, place: np.ndarray, turn: np.ndarray) -> np.ndarray
 def _add_lenses(
     colours: np.ndarray,
     figure: Figure,
+    setting: Setting,
     eye: np.ndarray,
     directions: np.ndarray,
     depth: np.ndarray,
     turn: np.ndarray,
 ) -> None:
-    """Veil what lies behind the lenses, if any, with a faint reflection, in place."""
+    """Darken and veil what lies behind the lenses, if any, with a reflection, in place."""
     lenses, style = figure.lenses, figure.person.glasses
     if lenses is None or style is None:
         return
@@ -261,8 +263,9 @@ def _add_lenses(
     x, y, _ = np.einsum("nkc,nk->cn", lenses.vertices[lenses.faces[face]], bary)
     middle = np.where(x > 0, figure.points.eyes[0][0], figure.points.eyes[1][0])
     along = (x - middle + 0.8 * (y - figure.points.eyes[0][1])) / style.half_width
+    along -= setting.reflection
     streak = np.exp(-(((along - 0.55) / 0.22) ** 2)) + 0.6 * np.exp(-(((along - 0.1) / 0.07) ** 2))
     veil = (0.03 + style.glare * streak)[:, None]
-    colours[before] = colours[before] * 0.94 * (1 - veil) + veil * np.array(
+    colours[before] = colours[before] * style.clear * (1 - veil) + veil * np.array(
         [0.85, 0.9, 1.0], np.float32
     )

@@ -24,6 +24,8 @@ class GlassesStyle:
     rim: float  # the rim's radius
     colour: tuple[float, float, float]
     glare: float  # 0 to 1
+    rise: float = 0.0  # of the lenses' middle over where plain glasses have it
+    clear: float = 0.94  # share of the light that a lens lets through
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _lens_outline(points: FacePoints, side: int, style: GlassesStyle) -> np.ndar
     x = style.half_width * np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** power
     y = style.half_height * np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** power
     z = -0.12 * np.maximum(sign * x, 0)
-    centre = np.array([eye[0] + sign * 0.001, eye[1] - 0.003, points.front + 0.004])
+    centre = np.array([eye[0] + sign * 0.001, eye[1] - 0.003 + style.rise, points.front + 0.004])
     return centre + np.stack([x, y, z], 1)
 
 
@@ -117,7 +119,7 @@ def glasses(points: FacePoints, style: GlassesStyle) -> tuple[Part, Part]:
     ]  # fmt: skip
     x = np.linspace(inner[0], inner[1], 9)
     rise = 0.004 * np.cos(np.linspace(-np.pi / 2, np.pi / 2, 9))
-    height = (points.eyes[0][1] + points.eyes[1][1]) / 2
+    height = (points.eyes[0][1] + points.eyes[1][1]) / 2 + style.rise
     depth = max(points.front + 0.004, points.bridge[2] + 0.003)
     arch = np.stack([x, height + rise, np.full(9, points.front + 0.004) + rise], 1)
     arch[2:-2, 2] = np.maximum(arch[2:-2, 2], depth)

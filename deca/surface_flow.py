@@ -1,4 +1,4 @@
-"""Facial actions between two frames of a clip, read off the optical flow over the whole face.
+"""Motion between two frames of a clip, read off the optical flow over the whole face.
 
 Landmark detectors are off by more than a micro-expression moves; the flow at some hundred points
 of the fitted head is not.
@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from scipy.optimize import lsq_linear
 
-RIDGE, SPARSE = 0.02, 0.03  # see actions_between
+RIDGE, SPARSE = 0.02, 0.03  # see moves_between
 CHOSEN = 0.02  # an action is kept from here on
 ROUNDS = 4  # of reweighting against outliers
+HEAD_MOVES = 6  # shift, scale, turns about three axes
 
 
 def face_flow(onset: np.ndarray, apex: np.ndarray, points: np.ndarray, width: float) -> np.ndarray:
@@ -39,35 +40,35 @@ def face_flow(onset: np.ndarray, apex: np.ndarray, points: np.ndarray, width: fl
     return -moved[:, 0] / scale
 
 
-def actions_between(
+def head_moves(points: np.ndarray, offsets: np.ndarray, width: float) -> np.ndarray:
+    """What moves points in the picture: A actions, then small motions of the head.
+
+    points (N, 3) and offsets (A, N, 3) in pixels, x right, y down, z to the viewer; width: the
+    distance of the outer eye corners. -> (A + 6, N, 2) in widths.
+    """
+    centred = (points - points.mean(0)) / width
+    one, zero = np.ones(len(points)), np.zeros(len(points))
+    x, y, z = centred.T
+    head = [(one, zero), (zero, one), (x, y), (-y, x), (z, zero), (zero, z)]
+    rigid = np.stack([np.stack(move, 1) for move in head])
+    return np.concatenate([offsets[:, :, :2] / width, rigid])
+
+
+def moves_between(
     flow: np.ndarray, points: np.ndarray, offsets: np.ndarray, width: float
 ) -> np.ndarray:
-    """Actions (A,) in [0, 1] that move points as the flow does; the head's own motion is left out.
+    """How strong each of head_moves is (A + 6,) in a flow (N, 2) in pixels; actions in [0, 1].
 
-    flow (N, 2), points (N, 3) and offsets (A, N, 3) in pixels, x right, y down, z to the viewer;
-    width: the distance of the outer eye corners. A ridge term keeps actions small that hardly move
-    anything, a constant one (the lasso's, for actions are not negative) those that others explain.
+    points, offsets, width: as there; A may be 0. A ridge term keeps actions small that hardly
+    move anything, a constant one (the lasso's, for actions are not negative) those that others
+    explain.
     """
     count = len(points)
-    centred = (points - points.mean(0)) / width
-    one, zero = np.ones(count), np.zeros(count)
-    x, y, z = centred.T
-    # A small motion of the head: shift, scale, turns about three axes.
-    rigid = np.stack(
-        [
-            np.stack([one, zero], 1),
-            np.stack([zero, one], 1),
-            np.stack([x, y], 1),
-            np.stack([-y, x], 1),
-            np.stack([z, zero], 1),
-            np.stack([zero, z], 1),
-        ]
-    )
-    moves = np.concatenate([offsets[:, :, :2] / width, rigid])  # (A + 6, N, 2)
+    moves = head_moves(points, offsets, width)
     matrix = moves.reshape(len(moves), -1).T
     value = (flow / width).ravel()
-    low = np.r_[np.zeros(len(offsets)), np.full(6, -np.inf)]
-    high = np.r_[np.ones(len(offsets)), np.full(6, np.inf)]
+    low = np.r_[np.zeros(len(offsets)), np.full(HEAD_MOVES, -np.inf)]
+    high = np.r_[np.ones(len(offsets)), np.full(HEAD_MOVES, np.inf)]
     weight = np.ones(count)
     unit = 0.01 * np.sqrt(count)  # residuals are measured in hundredths of the width
     used = np.ones(len(moves), bool)
@@ -91,4 +92,4 @@ def actions_between(
         found[used] = lsq_linear(root.T, np.linalg.solve(root, right), (low[used], high[used])).x
         off = np.linalg.norm((matrix @ found - value).reshape(-1, 2), axis=1)
         weight = 1 / (1 + (off / 0.01) ** 2)
-    return found[: len(offsets)].astype(np.float32)
+    return found
