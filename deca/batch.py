@@ -25,7 +25,15 @@ from data.index import four_frames_path, read_index
 from data.landmarks import FinderName
 from data.views import BackendName, MakerName, claim_views, note_faceless, view_folder
 
-from .frame import Extras, check_onset, load_backend, missing_files, paints, read_face, write_head
+from .frame import (
+    Extras,
+    check_onset,
+    load_backend,
+    missing_files,
+    paints,
+    read_face,
+    write_head,
+)
 from .reconstruction import Backend, Face
 
 

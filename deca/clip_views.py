@@ -31,7 +31,7 @@ def make_views(
         # Here: a command that turns out to need no views waits for none of this.
         from data.view_pictures import read_views
 
-        from .frame import Extras, load_backend, write_head
+        from .frame import Extras, load_backend, paints, write_head
         from .reconstruction import Face
 
         if backend not in get_args(MakerName):
@@ -41,8 +41,9 @@ def make_views(
         (head,) = engine.reconstruct([face])
         with tempfile.TemporaryDirectory() as folder:
             # Through the files that training reads: JPEG is part of what a network learned.
-            extras = Extras(motion=shown == "motion")
-            write_head(head, face, engine.name, Path(folder) / "views", extras)
+            extras = Extras(motion=shown == "motion", clean=shown == "clean")
+            (paint,) = paints([head], [face], extras)
+            write_head(head, face, engine.name, Path(folder) / "views", extras, paint)
             return read_views(Path(folder) / "views", size, shown)
 
     return reconstruct

@@ -16,7 +16,7 @@ from data.disk.frames import UnreadableImageError, read_image
 from data.face_search import FoundFace
 from data.faces import FaceFinder, NoFaceError
 from data.geometry import reduced
-from data.views import YAWS, BackendName, MakerName, view_names
+from data.views import VIEWS_SHOW, YAWS, BackendName, MakerName, ViewsShow, view_names
 from deca.anny.backend import AnnyBackend
 from deca.flame.backend import DecaBackend
 
@@ -31,7 +31,6 @@ from .reconstruction import Backend, Face, Reconstruction
 from .render_views import look, render_frontal, render_motion, render_views
 
 LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
-CLEAN = "clean"  # folder of the clean views below a frame's
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
 
 
@@ -54,7 +53,7 @@ class Extras:
         names = {*view_names(), "frontal.jpg", "textured.jpg", "codes.npz"}
         names |= {name for name, asked in wanted.items() if asked}
         if self.clean:
-            names |= {"frontal_clean.jpg", "clean_mask.png", *clean_names()}
+            names |= {"frontal_clean.jpg", "clean_mask.png", *view_names("clean")}
         for pose in ("", "_posed") if self.posed else ("",):
             if self.mesh:
                 names.add(f"head{pose}.{self.mesh}")
@@ -175,11 +174,6 @@ def paints(
     return clean(heads, faces) if extras.clean else [None] * len(heads)
 
 
-def clean_names() -> list[str]:
-    """The clean views among a frame's files, in the order of YAWS."""
-    return [f"{CLEAN}/{name}" for name in view_names()]
-
-
 def write_head(
     head: Reconstruction,
     face: Face,
@@ -201,11 +195,11 @@ def write_head(
         part.chmod(0o755)
         _write(head, face, backend, part, missing_files(folder, extras), paint)
         if folder.exists():
-            files = (path for path in part.rglob("*") if path.is_file())
-            for path in sorted(files, key=lambda path: path.suffix == ".obj"):
-                target = folder / path.relative_to(part)
-                target.parent.mkdir(exist_ok=True)
-                path.replace(target)  # an .obj last: its material is there then
+            made = [path for path in part.rglob("*") if path.is_file()]
+            for path in sorted(made, key=lambda path: path.suffix == ".obj"):
+                place = folder / path.relative_to(part)  # an .obj last: its material is there then
+                place.parent.mkdir(exist_ok=True)
+                path.replace(place)
         else:
             part.replace(folder)
     except OSError as error:
@@ -241,25 +235,25 @@ def _write(
 def _pictures(
     head: Reconstruction, face: Face, names: set[str], paint: Paint | None
 ) -> dict[str, np.ndarray]:
-    """Those pictures for people and networks among `names`, uint8 (H, W, 3) RGB or (H, W)."""
+    """Those pictures among `names`, uint8 (H, W, 3) RGB; the mask (H, W)."""
     pictures: dict[str, np.ndarray] = {}
-    looks = None
-    if not names.isdisjoint({*view_names(), *clean_names()}):
+    if any(not names.isdisjoint(view_names(shown)) for shown in VIEWS_SHOW):
         looks = look(head, YAWS, SIZE)
-        pictures |= dict(zip(view_names(), render_views(head, looks=looks), strict=True))
-    if paint is not None and looks is not None:
-        views, _ = render_clean(head, paint, looks=looks)
-        pictures |= dict(zip(clean_names(), views, strict=True))
+        views: dict[ViewsShow, np.ndarray] = {"shape": render_views(head, looks=looks)}
+        if not names.isdisjoint(view_names("motion")):
+            moved = render_motion(head, looks=looks)
+            if moved is None:
+                raise ValueError("views of motion are of a face with an onset")
+            views["motion"] = moved
+        if paint is not None:
+            views["clean"], _ = render_clean(head, paint, looks=looks)
+        for shown, drawn in views.items():
+            pictures |= dict(zip(view_names(shown), drawn, strict=True))
     if paint is not None and not names.isdisjoint(("frontal_clean.jpg", "clean_mask.png")):
         (frontal,), (mask,) = render_clean(head, paint, (0,), SHOWN)
         pictures |= {"frontal_clean.jpg": frontal, "clean_mask.png": mask}
     if not names.isdisjoint(("frontal.jpg", "textured.jpg")):
         pictures["frontal.jpg"], pictures["textured.jpg"] = render_frontal(head, SHOWN)
-    if not names.isdisjoint(view_names("motion")):
-        moved = render_motion(head)
-        if moved is None:
-            raise ValueError("views of motion are of a face with an onset")
-        pictures |= dict(zip(view_names("motion"), moved, strict=True))
     if "panel.jpg" in names:
         pictures["panel.jpg"] = side_by_side(panel(head, face))
     if "overlay.jpg" in names:

@@ -55,13 +55,14 @@ def render_frontal(head: Reconstruction, size: int = SIZE) -> tuple[np.ndarray, 
 
 @torch.no_grad()
 def render_motion(
-    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE
+    head: Reconstruction, yaws: Sequence[int] = YAWS, size: int = SIZE, looks: Looks | None = None
 ) -> np.ndarray | None:
     """How the face moved since the clip's onset, from each yaw, uint8 (len(yaws), size, size, 3).
 
     Channels: towards the viewer of that view, -DEPTH to DEPTH; up along the skin, -UPWARD to
     UPWARD; strain, 0 to STRAIN. No motion is 128, 128, 0, and so is the background. None where
     the head has no onset. Mirrored, a view is that of the mirrored face from the other side.
+    looks: as for render_views.
     """
     if head.motion is None:
         return None
@@ -72,7 +73,7 @@ def render_motion(
     strain = surface_strain(head.frontal, head.motion, head.topology.faces)
     height = 2 * FILLED / head.framing.scale  # metres, about crown to chin
     pictures = []
-    for seen, turn in look(head, yaws, size):
+    for seen, turn in looks or look(head, yaws, size):
         nearer = head.motion @ turn[2]
         values = torch.stack([nearer / (height * DEPTH), upward / (height * UPWARD)], 1)
         values = torch.cat([128 + 127 * values.clamp(-1, 1), 255 * strain[:, None] / STRAIN], 1)

@@ -9,9 +9,13 @@ from data.augmentation import stored_size
 from data.clip_set import ClipSet, MotionFrom, ViewsFrom, load_clips
 from data.index import four_frames_path, read_index
 from data.motion.alignment import parse_frame
+from data.views import ViewsShow
 
 from .folds import by_glasses
 from .settings import Settings
+
+# Flags of reconstruct_3d.py by what the views show.
+MADE_WITH: dict[ViewsShow, str] = {"shape": "", "motion": " --views motion", "clean": " --clean"}
 
 
 def load_inputs(settings: Settings, index: pd.DataFrame | None = None) -> ClipSet:
@@ -54,7 +58,7 @@ def _views_from(settings: Settings) -> ViewsFrom:
     command = (
         f"python reconstruct_3d.py --index {settings.index_file} --root {settings.root} "
         f"--out {settings.root3d}{' --four-frames' if own else ''}"
-        f"{'' if settings.views_show == 'shape' else f' --views {settings.views_show}'}"
+        f"{MADE_WITH[settings.views_show]}"
     )
     spare = settings.result / f".views_{os.getpid()}.u8"
     return ViewsFrom(settings.root3d, own, command, spare, settings.views_show)
