@@ -15,7 +15,7 @@ from .skin import Fitted, SkinModel
 
 # Standard deviations from which on a texel is covered, and to which it spreads from there.
 SURE, LIKELY = 3.6, 2.0
-OWN = 0.6  # of the strangeness counts on brows, which are each person's own
+OWN = 0.8  # of the strangeness counts on brows, which are each person's own
 SPREAD = 6  # texels that it spreads at most: a rim's shadow
 SMALLEST = 14  # texels of a cover; less is a mole or a glint
 HAND = 250  # texels of a cover below the eyes; less is a fold or a shadow of the face's own
@@ -57,6 +57,7 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
 
     core = _grow(np.where(low & ~one_sided, 0, strange), _features(at), low)
     covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
+    covered &= core | ~brows(model)  # what shows of a brow is worth more than a clean border
     for eye in EYES:
         covered &= ~opening(at[eye])
     glasses = np.zeros((SIDE, SIDE), np.uint8)
