@@ -15,7 +15,7 @@ from .skin import Fitted, SkinModel
 
 # Standard deviations from which on a texel is covered, and to which it spreads from there.
 SURE, LIKELY = 3.6, 2.0
-OWN = 0.6  # of the strangeness counts on brows, which are each person's own
+OWN = 0.8  # of the strangeness counts on brows, which are each person's own
 SPREAD = 6  # texels that it spreads at most: a rim's shadow
 SMALLEST = 14  # texels of a cover; less is a mole or a glint
 HAND = 250  # texels of a cover below the eyes; less is a fold or a shadow of the face's own
@@ -51,12 +51,13 @@ def find_cover(model: SkinModel, chart: Chart, fitted: Fitted) -> Cover:
     low = np.broadcast_to(np.arange(SIDE)[:, None] > at[NOSE_TIP, 1], unseen.shape)
     both = cv2.GaussianBlur(strange, (0, 0), 2)
     one_sided = both > 2 * cv2.dilate(both[:, ::-1], _disc(4))
-    for eye, brow in zip(EYES, BROWS, strict=True):
-        strange[_around(at[brow], 4)] *= OWN
+    strange[brows(model)] *= OWN
+    for eye in EYES:
         strange[opening(at[eye])] = 0
 
     core = _grow(np.where(low & ~one_sided, 0, strange), _features(at), low)
     covered = cv2.dilate(core.astype(np.uint8), _disc(MARGIN)) > 0
+    covered &= core | ~brows(model)  # what shows of a brow is worth more than a clean border
     for eye in EYES:
         covered &= ~opening(at[eye])
     glasses = np.zeros((SIDE, SIDE), np.uint8)
@@ -94,6 +95,12 @@ def _features(at: np.ndarray) -> np.ndarray:
     """(S, S) bool: brows, lids and what is between them, which differ from person to person."""
     return np.any([_around(np.concatenate(pair), 3) for pair in
                    ((at[BROWS[0]], at[EYES[0]]), (at[BROWS[1]], at[EYES[1]]))], 0)  # fmt: skip
+
+
+def brows(model: SkinModel) -> np.ndarray:
+    """(S, S) bool: both brows, with a margin."""
+    at = to_texels(model.landmarks)
+    return np.any([_around(at[brow], 4) for brow in BROWS], 0)
 
 
 def opening(eye: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ ALIKE = 20.0  # texels that err alike
 NEAR = 2.0  # texels: size of a reflection
 SHADE, SOFT = 0.15, 3.0  # standard deviation of a shadow's logarithm; texels of its softness
 PATCH = 5  # texels a side of which the darkest bounds the veil
-MOST_VEIL = 0.6  # share of the darkest light that a veil may be
+MOST_VEIL = 0.75  # share of the darkest light that a veil may be
 CLEAR = 0.5  # more reflection than this hides what is behind it
 
 

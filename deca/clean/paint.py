@@ -15,7 +15,7 @@ from deca.reconstruction import Face, Reconstruction
 from deca.render_views import Looks, look, sample_uv
 
 from .chart import REACH, SIDE, Chart, lay_out
-from .cover import find_cover
+from .cover import brows, find_cover
 from .fill import clear_lenses, fill, lift_shadows, shared
 from .skin import Fitted, SkinModel, fit, skin_model, to_log
 
@@ -23,6 +23,7 @@ FILLED, CLEARED = 255, 128  # in the mask: not of the photograph; of it, reflect
 FEATHER = 1.0  # texels
 ASIDE, BELOW = (112, 126), (100, 112)  # mm where the paint ends: behind the ears, under the chin
 DOUBT = 0.3  # weight of skin around lenses in the fit: shadows and reflections are there
+OWN_BROWS = 3.0  # weight of brows in it: what shows of them tells of what is covered
 LENDERS = 24  # of a subject's frames, at most, lend the others what they show
 
 
@@ -65,7 +66,9 @@ def _read(model: SkinModel, head: Reconstruction, face: Face) -> _Reading:
     chart = lay_out(head, face.image, model.landmarks)
     # The second look is at what the first one takes for the face.
     cover = find_cover(model, chart, fit(model, chart))
-    fitted = fit(model, chart, np.where(cover.shaded, DOUBT, 1) * ~cover.covered)
+    trust = np.where(cover.shaded, DOUBT, 1)
+    trust[brows(model)] = OWN_BROWS
+    fitted = fit(model, chart, trust * ~cover.covered)
     cover = find_cover(model, chart, fitted)
     colour, hidden = clear_lenses(chart.colour, fitted, cover)
     known = ~(cover.covered | cover.unseen | hidden)

@@ -94,7 +94,7 @@ def is_grey(colour: np.ndarray) -> bool:
 def fit(model: SkinModel, chart: Chart, trust: np.ndarray | None = None) -> Fitted:
     """Fit skin and light to a chart.
 
-    trust (S, S) in [0, 1]: where the face is believed to be bare; without it every texel is, as
+    trust (S, S), 0 or more: where the face is believed to be bare; without it every texel is, as
     far as it fits.
     """
     mean, basis, deviation = model.mean, model.basis, model.deviation
