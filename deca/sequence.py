@@ -97,9 +97,7 @@ def reconstruct_sequence(
     UserError if no picture shows a face.
     """
     if extras.motion:
-        raise UserError(
-            "--views motion is of a clip's onset and apex: --index, or --image FILE --onset"
-        )
+        raise UserError("--views motion needs an onset: --index, or --image FILE --onset FILE")
     pictures = list_pictures(source, every)
     backend, faces = engine.load()
     extras.check(backend.name)

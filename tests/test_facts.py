@@ -19,10 +19,9 @@ from common.version import VERSION
 from data.corpora.description import CLASSES, CORPORA, MEGC2019
 from data.face_search import STRANGEST, UNSTEADIEST, FoundBy
 from data.motion.flow import FLOWS, Flow
-from data.views import BackendName
+from data.views import BackendName, MakerName
 from deca.anny.backend import AnnyBackend
 from deca.anny.head import load_head
-from deca.flame.backend import DecaBackend
 from loso.settings import Settings
 from synthetic.demo.plan import CORPORA as DRAWN
 from synthetic.demo.plan import FULL_SIZE, GROUPS
@@ -71,14 +70,15 @@ def test_corpora_and_classes():
 
 
 def test_backends():
-    assert values(BackendName) == {"auto", AnnyBackend.name, DecaBackend.name}
+    assert values(BackendName) == {"auto", AnnyBackend.name, "deca"}
+    assert values(MakerName) == {AnnyBackend.name, "deca", "deca_original"}
     for command in (reconstruct_3d.main, visualize.glasses):
         assert get_type_hints(command)["backend"] == BackendName
 
 
 def test_ways_to_measure_and_to_find():
     assert setting("flow") == values(Flow) == set(FLOWS)
-    assert set(STRANGEST) == values(FoundBy)
+    assert set(STRANGEST) == values(FoundBy) - {"file"}  # which nobody looked for
     assert set(UNSTEADIEST) <= values(FoundBy)
 
 
