@@ -103,7 +103,10 @@ def main(
         )
     finder = "file" if landmarks == "file" else choose_finder(landmarks)
     engine = Engine(maker, assets, finder, device, face, face_cache())
-    extras = Extras(mesh, panel, "motion" in views, overlay, depth, detail, posed, clean)
+    extras = Extras(
+        mesh=mesh, panel=panel, motion="motion" in views, overlay=overlay, depth=depth,
+        detail=detail, posed=posed, clean=clean,
+    )  # fmt: skip
     failed: list[str] = []
     if index is not None and root is not None:
         if workers is None:

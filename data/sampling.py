@@ -22,8 +22,7 @@ def sample_epoch(
     apex and 1 to 4 are the neighbours: every apex once, and for a clip of class c
     5 n_min / n_c - 1 neighbours without replacement, a fractional part drawn at random. Where
     fewer are there, repeats takes the clip's frames again, the apex first, so that classes stay
-    balanced (without any neighbour: the smallest class five times, as here, with augmentation);
-    frames leaves it at what is there.
+    balanced and an epoch is as long; frames leaves it at what is there.
     """
     counts = np.bincount(labels)
     smallest = counts[counts > 0].min()

@@ -136,7 +136,7 @@ def apply_geometry(images: Tensor, sample: Augmentation, size: int) -> Tensor:
     """
     height, width = images.shape[-2:]
     if not sample.turns:
-        return _flip(centre_crop(images, size), sample, (-1,))
+        return _flip(centre_crop(images, size), sample, lambda x: x.flip(-1))
     # Output pixel p, seen from the centre -> input pixel R F (p + shift), F the flip.
     margin = torch.tensor([(width - size) / 2, (height - size) / 2])
     radians = torch.deg2rad(sample.angle)
@@ -166,10 +166,10 @@ def take(pictures: Tensor, rows: Tensor) -> Tensor:
     return pictures.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
 
 
-def _flip(images: Tensor, sample: Augmentation, dims: tuple[int, ...]) -> Tensor:
-    """Flip the images (B, C, H, W) whose sample says so, along `dims`."""
+def _flip(images: Tensor, sample: Augmentation, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Change the images (B, C, H, W) whose sample says that they are flipped."""
     rows = sample.flip.nonzero()[:, 0].to(images.device)
-    flipped = take(images, rows).flip(dims)
+    flipped = change(take(images, rows))
     return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -186,11 +186,7 @@ def apply_geometry_to_views(
         moved = apply_geometry(views - still, sample, size) + still
     else:
         moved = apply_geometry(views, sample, size)
-    if channels == 1:
-        return _flip(moved, sample, (1,))
-    rows = sample.flip.nonzero()[:, 0].to(moved.device)
-    turned = take(moved, rows).unflatten(1, (-1, channels)).flip(1).flatten(1, 2)
-    return moved.movedim(1, -1).index_copy(0, rows, turned.movedim(1, -1)).movedim(-1, 1)
+    return _flip(moved, sample, lambda x: x.unflatten(1, (-1, channels)).flip(1).flatten(1, 2))
 
 
 def apply_colour(images: Tensor, sample: Augmentation) -> Tensor:

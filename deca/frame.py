@@ -28,7 +28,7 @@ from .mesh import normal_picture, save_mesh
 from .overlay import depth_map, overlay
 from .panel import panel, side_by_side
 from .reconstruction import Backend, Face, Reconstruction
-from .render_views import look, render_frontal, render_motion, render_views
+from .render_views import Looks, look, render_frontal, render_motion, render_views
 
 LARGEST = 2048  # pixels: in greater images the face is looked for in a reduced one
 SHOWN = 2 * SIZE  # pixels of the frontal pictures, which people look at
@@ -237,18 +237,11 @@ def _pictures(
 ) -> dict[str, np.ndarray]:
     """Those pictures among `names`, uint8 (H, W, 3) RGB; the mask (H, W)."""
     pictures: dict[str, np.ndarray] = {}
-    if any(not names.isdisjoint(view_names(shown)) for shown in VIEWS_SHOW):
-        looks = look(head, YAWS, SIZE)
-        views: dict[ViewsShow, np.ndarray] = {"shape": render_views(head, looks=looks)}
-        if not names.isdisjoint(view_names("motion")):
-            moved = render_motion(head, looks=looks)
-            if moved is None:
-                raise ValueError("views of motion are of a face with an onset")
-            views["motion"] = moved
-        if paint is not None:
-            views["clean"], _ = render_clean(head, paint, looks=looks)
-        for shown, drawn in views.items():
-            pictures |= dict(zip(view_names(shown), drawn, strict=True))
+    lacking = [shown for shown in VIEWS_SHOW if not names.isdisjoint(view_names(shown))]
+    looks = look(head, YAWS, SIZE) if lacking else []
+    for shown in lacking:
+        drawn = _views(head, shown, looks, paint)
+        pictures |= dict(zip(view_names(shown), drawn, strict=True))
     if paint is not None and not names.isdisjoint(("frontal_clean.jpg", "clean_mask.png")):
         (frontal,), (mask,) = render_clean(head, paint, (0,), SHOWN)
         pictures |= {"frontal_clean.jpg": frontal, "clean_mask.png": mask}
@@ -259,6 +252,20 @@ def _pictures(
     if "overlay.jpg" in names:
         pictures["overlay.jpg"] = overlay(head, face.image)
     return {name: picture for name, picture in pictures.items() if name in names}
+
+
+def _views(head: Reconstruction, shown: ViewsShow, looks: Looks, paint: Paint | None) -> np.ndarray:
+    """The 13 views that show something, uint8 (13, S, S, 3); ValueError if the head cannot."""
+    if shown == "shape":
+        return render_views(head, looks=looks)
+    if shown == "motion":
+        moved = render_motion(head, looks=looks)
+        if moved is None:
+            raise ValueError("views of motion are of a face with an onset")
+        return moved
+    if paint is None:
+        raise ValueError("clean views are of a painted head")
+    return render_clean(head, paint, looks=looks)[0]
 
 
 def _codes(head: Reconstruction, face: Face, backend: str) -> dict[str, Any]:

@@ -54,21 +54,17 @@ def head_moves(points: np.ndarray, offsets: np.ndarray, width: float) -> np.ndar
     return np.concatenate([offsets[:, :, :2] / width, rigid])
 
 
-def moves_between(
-    flow: np.ndarray, points: np.ndarray, offsets: np.ndarray, width: float
-) -> np.ndarray:
-    """How strong each of head_moves is (A + 6,) in a flow (N, 2) in pixels; actions in [0, 1].
+def moves_between(flow: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """How strong each of head_moves (A + 6, N, 2) is in a flow (N, 2) in widths: (A + 6,).
 
-    points, offsets, width: as there; A may be 0. A ridge term keeps actions small that hardly
-    move anything, a constant one (the lasso's, for actions are not negative) those that others
-    explain.
+    Actions are in [0, 1]; A may be 0. A ridge term keeps actions small that hardly move anything, a
+    constant one (the lasso's, for actions are not negative) those that others explain.
     """
-    count = len(points)
-    moves = head_moves(points, offsets, width)
+    count, known = len(flow), len(moves) - HEAD_MOVES
     matrix = moves.reshape(len(moves), -1).T
-    value = (flow / width).ravel()
-    low = np.r_[np.zeros(len(offsets)), np.full(HEAD_MOVES, -np.inf)]
-    high = np.r_[np.ones(len(offsets)), np.full(HEAD_MOVES, np.inf)]
+    value = flow.ravel()
+    low = np.r_[np.zeros(known), np.full(HEAD_MOVES, -np.inf)]
+    high = np.r_[np.ones(known), np.full(HEAD_MOVES, np.inf)]
     weight = np.ones(count)
     unit = 0.01 * np.sqrt(count)  # residuals are measured in hundredths of the width
     used = np.ones(len(moves), bool)
@@ -79,10 +75,10 @@ def moves_between(
             # The penalties choose the actions but make them too small: those that were chosen
             # are found again, nearly without (the relaxed lasso, Meinshausen 2007).
             ridge, sparse = RIDGE / 10, 0
-            used[: len(offsets)] = found[: len(offsets)] > CHOSEN
+            used[:known] = found[:known] > CHOSEN
         rooted = np.repeat(np.sqrt(weight), 2) / unit
         a = matrix[:, used] * rooted[:, None]
-        actions = int(used[: len(offsets)].sum())
+        actions = int(used[:known].sum())
         normal = a.T @ a
         normal[np.arange(actions), np.arange(actions)] += ridge
         right = a.T @ (value * rooted)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .geometry import vertex_normals
+from .reconstruction import to_pixels
 from .surface_flow import face_flow, head_moves, moves_between
 
 FACING = 0.3, 0.6  # z of unit normals: the picture's motion counts nothing below, all above
@@ -38,25 +39,23 @@ def surface_motion(
     """
     vertices, offsets, shown, camera = skin.vertices, skin.offsets, skin.shown, skin.camera
     normals = vertex_normals(vertices[None], skin.faces)[0]
+    rows = shown.nonzero()[:, 0]
     flip = torch.stack([camera[0], -camera[0], camera[0]])  # metres -> pixels, y down
-    middle = camera.new_tensor([0.0, 0.0, 0.0])
-    middle[:2] = camera[1:]
-    points = (vertices * flip + middle).cpu().numpy()
-    moves = (offsets * flip).cpu().numpy()
-    rows = shown.nonzero()[:, 0].cpu().numpy()
-    flow = face_flow(onset, apex, points[rows, :2], width)
-    strengths = moves_between(flow, points[rows], moves[:, rows], width)
-    actions = strengths[: len(moves)]
-    explained = np.tensordot(strengths, head_moves(points[rows], moves[:, rows], width), 1)
+    places = to_pixels(vertices[rows], camera)
+    points = torch.cat([places, camera[0] * vertices[rows, 2:]], 1).cpu().numpy()
+    moves = head_moves(points, (offsets[:, rows] * flip).cpu().numpy(), width)
+    flow = face_flow(onset, apex, points[:, :2], width) / width
+    strengths = moves_between(flow, moves)
+    unexplained = (flow - np.tensordot(strengths, moves, 1)) * width
     left = torch.zeros_like(vertices)
-    left[rows, :2] = torch.from_numpy((flow - explained * width).astype(np.float32)).to(left)
+    left[rows, :2] = torch.from_numpy(unexplained.astype(np.float32)).to(left)
     left = left / flip
     low, high = FACING
     weight = ((normals[:, 2:] - low) / (high - low)).clamp(0, 1) * shown[:, None]
     # Skin that slides along the surface: what moves towards a slope moves away in depth too.
     steep = normals[:, 2].clamp(min=low)
     left[:, 2] = -(normals[:, :2] * left[:, :2]).sum(1) / steep
-    found = torch.from_numpy(actions.astype(np.float32)).to(vertices)
+    found = torch.from_numpy(strengths[: len(offsets)].astype(np.float32)).to(vertices)
     by_actions = torch.einsum("a,avc->vc", found, offsets)
     return found, by_actions + _smooth(left, weight, skin.faces)
 

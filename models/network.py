@@ -18,8 +18,8 @@ class Network(nn.Module, ABC, Generic[Out]):
     """A module for B clips that puts out an `Out`; models.registry.NETWORKS says which there are.
 
     Its inputs are a tensor a stream, in the order of registry.STREAMS: frame (B, 3, S, S) RGB in
-    [0, 1]; views (B, 13, S, S) grey in [0, 1] (of --views 14 with the frame before them, B x 16);
-    motion (B, 3, s, s) in any scale.
+    [0, 1]; views (B, 13, S, S) grey in [0, 1], or in colour (B, 39, S, S) (of --views 14 with the
+    frame before them, three channels more); motion (B, 3, s, s) in any scale.
     """
 
     # The part that starts from the synthetic motion weights, beside pictures.

@@ -80,8 +80,7 @@ def look(
     onset, apex = (None if f is None else _as_read(f, settings) for f in frames)
     views = None
     if readings.views is not None:
-        each = _each_view(centre_crop(readings.views, settings.image_size))
-        views = each if each.shape[-1] > 1 else each[..., 0]
+        views = _each_view(centre_crop(readings.views, settings.image_size))
     return Look(rows, Shown(title, onset, apex, views, readings.maps), heats)
 
 
@@ -190,8 +189,9 @@ def _landmarks(
 
 
 def _each_view(views: np.ndarray) -> np.ndarray:
-    """Views (13 x channels, h, w) -> (13, h, w, channels)."""
-    return np.moveaxis(views.reshape(len(YAWS), -1, *views.shape[1:]), 1, -1)
+    """Views (13 x channels, h, w) -> (13, h, w) grey, or (13, h, w, 3)."""
+    each = np.moveaxis(views.reshape(len(YAWS), -1, *views.shape[1:]), 1, -1)
+    return each[..., 0] if each.shape[-1] == 1 else each
 
 
 def _to_read(points: np.ndarray, shape: tuple[int, int], settings: Settings) -> np.ndarray:

@@ -16,7 +16,7 @@ from deca.crop import face_square
 from deca.rasterizer import rasterize
 from deca.reconstruction import Face
 from deca.render_views import render_in_image, render_views
-from deca.surface_flow import moves_between
+from deca.surface_flow import head_moves, moves_between
 from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import generator
@@ -73,7 +73,8 @@ def test_actions_are_read_off_a_flow(backend: AnnyBackend, name: str) -> None:
     offsets = head.action_offsets[:, backend.moving].numpy() * 1000
     width = backend.model.width * 1000
     flow = 0.5 * offsets[head.actions.index(name), :, :2] + [1.0, -0.5]  # and a shift of the head
-    found = moves_between(flow, points, offsets, width)[: len(offsets)]
+    moves = head_moves(points, offsets, width)
+    found = moves_between(flow / width, moves)[: len(offsets)]
     assert head.actions[found.argmax()] == name
     assert 0.45 < found.max() < 0.55
 

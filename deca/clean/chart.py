@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.geometry import reduced
 from deca.rasterizer import rasterize
 from deca.raycast import Scene
 from deca.reconstruction import Reconstruction, to_pixels
@@ -108,9 +109,9 @@ def _look_up(image: np.ndarray, pixels: np.ndarray, density: float) -> np.ndarra
     """
     shrink = 1.3 / density
     if shrink < 0.7:
-        size = [max(2, round(n * shrink)) for n in image.shape[1::-1]]
-        factor = np.array(size) / image.shape[1::-1]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = reduced(image, shrink)
+        factor = np.array(small.shape[1::-1]) / image.shape[1::-1]
+        image = small
         pixels = (pixels + 0.5) * factor - 0.5
     at = pixels.astype(np.float32)
     values = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR,
