@@ -31,7 +31,7 @@ class Look:
 
 LOOKS: dict[LookName, Look] = {
     "plain": Look(
-        films={"casme_sq": Film(480, 640, 0.45, 0.235), "samm_lv": Film(360, 480, 0.44, 0.29)},
+        films={"casme_sq": Film(480, 640, 0.45, 0.235), "samm_lv": Film(288, 384, 0.44, 0.29)},
         rates={"casme_sq": 30, "samm_lv": 200},
         noise=(0.8, 2.6),
         quality=(86, 95),

@@ -15,6 +15,10 @@ TABLES = {
     "samm_lv": "SAMM_LongVideos_V3_Release.xlsx",
 }
 TRUTH = "truth_long.csv"
+CASME_NAMES = {  # codes of videos, and what the released table calls them
+    "0101": "disgust1", "0102": "disgust2", "0401": "anger1", "0402": "anger2", "0502": "happy1",
+    "0505": "happy3",
+}  # fmt: skip
 NO_OFFSET = 7  # each so many-th row of CAS(ME)² has offset 0, as one in eight of the released ones
 
 
@@ -67,7 +71,7 @@ def _casme_sheets(videos: list[Video]) -> dict[str, list[list]]:
     subjects = LAYOUTS["casme_sq"].subjects
     for video in videos:
         number = subjects.index(video.subject) + 1
-        name = video.name.split("_")[1][4:]
+        name = CASME_NAMES[video.name.split("_")[1][:4]]
         for event in _expressions(video):
             count[number, name] = count.get((number, name), 0) + 1
             offset = 0 if len(rows) % NO_OFFSET == NO_OFFSET - 1 else event.offset
@@ -77,11 +81,11 @@ def _casme_sheets(videos: list[Video]) -> dict[str, list[list]]:
                 units_text(event.units), emotion, f"{event.kind}-expression", emotion,
             ])  # fmt: skip
     drawn = sorted({video.subject for video in videos})
-    names = {video.name.split("_")[1] for video in videos}
+    codes = sorted({video.name.split("_")[1][:4] for video in videos})
     return {
         "CASMEcode_final": rows,
-        "naming rule1": [[s, s.removeprefix("s"), subjects.index(s) + 1] for s in drawn],
-        "naming rule2": [[name[:4], name[4:]] for name in sorted(names)],
+        "naming rule1": [[int(s[1:]), s, subjects.index(s) + 1] for s in drawn],
+        "naming rule2": [[code, CASME_NAMES[code]] for code in codes],
     }
 
 
