@@ -7,7 +7,8 @@ turned; the actions go on from what they were. Now and then the landmarks say wh
 still lies on a face.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ def no_face() -> Reading:
 
 
 @dataclass
-class _State:
+class State:
     """What following goes on from; all of it can be written to a file."""
 
     to_image: np.ndarray  # (3, 3) pixels of the look -> the image's
@@ -80,7 +81,7 @@ class Follower:
     finder: LandmarkFinder
     number: int | None = None
     reader: ActionReader = field(default_factory=action_reader)
-    state: _State | None = None
+    state: State | None = None
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -118,6 +119,22 @@ class Follower:
             state.to_image = state.to_image @ move
         return reading
 
+    def save(self) -> dict[str, np.ndarray]:
+        """All that the next frame's reading depends on, as arrays."""
+        kept = {"count": np.array(self.count)}
+        if self.state is not None:
+            named = {one.name: getattr(self.state, one.name) for one in fields(State)}
+            kept |= {f"state_{name}": np.asarray(value) for name, value in named.items()}
+        return kept
+
+    def load(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `save` gave."""
+        self.count, self.state = int(kept["count"]), None
+        if "state_aspect" in kept:
+            values = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
+            values |= {"aspect": float(values["aspect"]), "age": int(values["age"])}
+            self.state = State(**values)
+
     def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
         """Look for a face, and start on it; no_face() where there is none."""
         points = self._detect(grey)
@@ -132,7 +149,7 @@ class Follower:
         look = take_look(grey, to_image)
         inside = _moved(np.linalg.inv(to_image), points)
         values = values.astype(np.float32)
-        self.state = _State(to_image, aspect, inside, look, to_image.copy(), values)
+        self.state = State(to_image, aspect, inside, look, to_image.copy(), values)
         return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
 
     def _detect(self, grey: np.ndarray) -> np.ndarray | None:
@@ -162,8 +179,10 @@ class Follower:
         frame, _ = face_frame(points)
         to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         off = np.linalg.inv(state.to_image) @ to_image
-        if alike < ALIKE or _farthest(off) > STRAY * SIDE:
+        if alike < ALIKE:
             return self._start(grey, points, state.values)
+        if _farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
+            return replace(self._start(grey, points, state.values), began=False)
         return None
 
 
@@ -228,7 +247,7 @@ def _plane(move: np.ndarray, aspect: float) -> np.ndarray:
     return scaled.reshape(2, MOTION_SIZE, MOTION_SIZE).astype(np.float32)
 
 
-def _is_old(state: _State, values: np.ndarray) -> bool:
+def _is_old(state: State, values: np.ndarray) -> bool:
     """Whether the reference has to be renewed."""
     turned = np.abs(values - state.values)[[COLUMNS.index(name) for name in POSE[:2]]].max()
     zoom = np.linalg.inv(state.reference_at) @ state.to_image

@@ -44,17 +44,19 @@ class Film:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame's number, its time in seconds from the first, and its picture, uint8 (H, W)."""
+    """A frame's place among those looked at, its number, its time in seconds from the first, and
+    its picture, uint8 (H, W)."""
 
+    at: int
     number: int
     time: float
     grey: np.ndarray
 
 
-def open_film(path: Path, fps: float | None = None) -> Film:
+def open_film(path: Path, fps: float | None = None, first: int = 0) -> Film:
     """Look at a video's header, or at a folder of frames, whose rate `fps` has to be given.
 
-    UserError for what is neither, for a folder without a rate, and where `fps` is no rate.
+    first: the number of a video file's first frame. UserError for what is neither, for a folder without a rate, and where `fps` is no rate.
     """
     if fps is not None and not 1 <= fps <= FASTEST:
         raise UserError(f"--fps {fps:g}: frames a second, 1 to {FASTEST:g}")
@@ -74,7 +76,7 @@ def open_film(path: Path, fps: float | None = None) -> Film:
     if not there:
         raise UnreadableImageError(f"{path}: not a video that OpenCV can decode")
     count = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 1)
-    return Film(path, fps or float(said), count, 0, image.shape[1], image.shape[0])
+    return Film(path, fps or float(said), count, first, image.shape[1], image.shape[0])
 
 
 def read_film(film: Film, start: int = 0) -> Iterator[Frame]:
@@ -90,19 +92,19 @@ def read_film(film: Film, start: int = 0) -> Iterator[Frame]:
 
 
 def read_some(film: Film, numbers: set[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames of these numbers, uint8 (H, W) each, in order; those that are not there lack."""
+    """The frames of these numbers, uint8 (H, W, 3) RGB, in order; those that are not there lack."""
     if film.frames is not None:
         for number in sorted(numbers & set(film.frames)):
-            yield number, read_image(film.frames[number], grey=True)
+            yield number, read_image(film.frames[number])
         return
     video = _open(film.path)
-    for number in range(max(numbers, default=-1) + 1):
+    for number in range(film.first, max(numbers, default=film.first - 1) + 1):
         if not video.grab():
             return
         if number in numbers:
             there, image = video.retrieve()
             if there:
-                yield number, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _open(path: Path) -> cv2.VideoCapture:
@@ -121,7 +123,8 @@ def _from_video(film: Film, start: int) -> Iterator[Frame]:
         if number % film.step == 0 and number >= start * film.step:
             there, image = video.retrieve()
             if there:
-                yield Frame(number, number / film.fps, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+                grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                yield Frame(number // film.step, film.first + number, number / film.fps, grey)
         number += 1
     promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     if number < 0.98 * promised:
@@ -129,7 +132,7 @@ def _from_video(film: Film, start: int) -> Iterator[Frame]:
 
 
 def _from_folder(film: Film, frames: dict[int, Path], start: int) -> Iterator[Frame]:
-    for number in list(frames)[:: film.step][start:]:
+    for at, number in list(enumerate(list(frames)[:: film.step]))[start:]:
         try:
             grey = read_image(frames[number], grey=True)
         except UnreadableImageError as error:
@@ -138,4 +141,4 @@ def _from_folder(film: Film, frames: dict[int, Path], start: int) -> Iterator[Fr
         if grey.shape != (film.height, film.width):
             warn(f"{frames[number]}: of another size than the first frame; it is left out")
             continue
-        yield Frame(number, (number - film.first) / film.fps, grey)
+        yield Frame(at, number, (number - film.first) / film.fps, grey)
