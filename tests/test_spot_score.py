@@ -159,6 +159,7 @@ def test_a_trained_threshold_comes_from_the_other_subjects():
     assert found.counts["micro"] == Counts(4, 1, 0)
     assert found.thresholds["s01 micro"] == 0.9
     assert found.thresholds["s01 macro"] == float("inf")  # nothing to train on: nothing kept
+    assert found.as_json()["thresholds"]["s01 macro"] is None
     with pytest.raises(UserError, match="score"):
         score_with_trained_threshold(truth, spotted.assign(score=float("nan")))
 
