@@ -1,0 +1,129 @@
+"""What the spotter leaves of a video, spotting.json and frames.csv, read and checked."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError
+
+FORMAT = 1
+MOTION_MAP = (3, 28, 28)
+_FACTS = ("video", "fps", "frames", "intervals", "curves")
+_INTERVAL = ("onset", "apex", "offset", "kind")
+
+
+@dataclass(frozen=True)
+class Spotting:
+    """A video's intervals and curves.
+
+    facts: what spotting.json holds. curves: one row a frame, in order: `frame`, `timestamp` in
+    seconds, `motion`, `threshold`, the face's box `x0`, `y0`, `x1`, `y1` in pixels (not a number
+    where there is none), and units from 0 to 1 under their names (AU12, AU12_left …).
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    curves: pd.DataFrame
+
+    @property
+    def intervals(self) -> list[dict]:
+        """The intervals, by onset."""
+        return self.facts["intervals"]
+
+    @property
+    def units(self) -> list[str]:
+        """The columns of `curves` that are units of both sides: AU01, AU02 …"""
+        names = map(str, self.curves)
+        return [name for name in names if name.startswith("AU") and "_" not in name]
+
+    def video(self) -> Path:
+        """The video or folder of frames; UserError where it is not any more."""
+        named = Path(self.facts["video"])
+        for path in (named, self.folder / named):
+            if path.exists():
+                return path
+        raise UserError(f"{self.folder}: its video {named} is not there any more")
+
+    def at(self, number: int) -> float | None:
+        """The time of a frame in seconds, None where neither a timestamp nor a rate tells it."""
+        rows = self.curves["frame"].to_numpy()
+        i = int(np.searchsorted(rows, number))
+        if i < len(rows) and rows[i] == number:
+            time = float(self.curves["timestamp"].iloc[i])
+            return time if np.isfinite(time) else None
+        return None
+
+    def flow(self, interval: dict) -> np.ndarray | None:
+        """An interval's motion map, float32 (3, 28, 28), None where it has none."""
+        if not interval.get("flow"):
+            return None
+        path = self.folder / interval["flow"]
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                found = content["map"].astype(np.float32)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path}: not a motion map of the spotter ({error})") from error
+        if found.shape != MOTION_MAP or not np.isfinite(found).all():
+            raise UserError(f"{path}: {found.shape}; a motion map is {MOTION_MAP}, finite numbers")
+        return found
+
+
+def read_spotting(folder: Path) -> Spotting:
+    """Read a video's folder of the spotter's output; UserError says what is wrong with it."""
+    path = folder / "spotting.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as a record of spotting ({error})") from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise UserError(f"{path}: no record of spotting of format {FORMAT}; spot the video again")
+    missing = [name for name in _FACTS if name not in facts]
+    if missing:
+        raise UserError(f"{path}: lacks {missing[0]}; spot the video again")
+    for number, interval in enumerate(facts["intervals"]):
+        lacking = [name for name in _INTERVAL if interval.get(name) is None]
+        if lacking or not interval["onset"] <= interval["apex"] <= interval["offset"]:
+            fault = f"lacks {lacking[0]}" if lacking else "has its frames out of order"
+            raise UserError(f"{path}: interval {number} {fault}")
+    facts["intervals"].sort(key=lambda interval: (interval["onset"], interval["offset"]))
+    names = facts.get("columns", {})
+    return Spotting(folder, facts, _read_curves(folder / facts["curves"], names, facts["fps"]))
+
+
+def find_spotted(folder: Path) -> list[Path]:
+    """The folders of videos that were spotted into one folder: itself, or those in it.
+
+    UserError where there is none.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    found = [path.parent for path in sorted(folder.glob("*/spotting.json"))]
+    if not found and (folder / "spotting.json").is_file():
+        found = [folder]
+    if not found:
+        raise UserError(f"{folder}: nothing was spotted into it (no spotting.json)")
+    return found
+
+
+def _read_curves(path: Path, names: dict[str, str], fps: float | None) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as a table ({error})") from error
+    table = table.rename(columns={own: name for name, own in names.items()})
+    if "frame" not in table or not len(table) or not table["frame"].is_monotonic_increasing:
+        raise UserError(f"{path}: no column of rising frame numbers")
+    for name in ("timestamp", "motion", "threshold", "x0", "y0", "x1", "y1"):
+        if name not in table:
+            table[name] = np.nan
+    if table["timestamp"].isna().all() and fps:
+        table["timestamp"] = (table["frame"] - table["frame"].iloc[0]) / fps
+    for name in map(str, list(table)):
+        unit, _, end = name.partition("_")
+        if unit.startswith("AU") and end in ("r", "left", "right"):
+            table[unit if end == "r" else name] = (table[name] / 5).clip(0, 1)
+    return table.drop(columns=[name for name in table if str(name).endswith(("_r", "_c"))])
