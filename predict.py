@@ -87,8 +87,11 @@ def main(
     settings = {"weights": weights_state(weights), "face": face, "prior": prior, "device": device}
     found = predict_many(listed, classify, out, settings)
     paths = write_predictions(out, found, columns)
+    if not found.facts:
+        first = found.faults[0]["fault"]
+        raise UserError(f"none of the {len(listed)} clips could be read; the first: {first}")
     print(paths[1].read_text() if json else f"{found.summary()}\n{_wrote(paths)}")
-    return int(not found.facts or (strict and bool(found.faults)))
+    return int(strict and bool(found.faults))
 
 
 def _asked(

@@ -32,7 +32,7 @@ class Predictions:
         """How many clips there are of each label, and how many could not be read."""
         labels = Counter(facts["prediction"] for facts in self.facts)
         counts = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
-        read = f"{len(self.facts)} clips: {counts}" if counts else "no clip could be read"
+        read = f"{len(self.facts)} clips: {counts}"
         return f"{read}; {len(self.faults)} left out" if self.faults else read
 
 

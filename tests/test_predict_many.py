@@ -11,7 +11,7 @@ from conftest import call
 
 from common.errors import UserError
 from data.clip_list import ListedClip, list_clips
-from loso.predict_many import Predictions, predict_many, write_predictions
+from loso.predict_many import predict_many, write_predictions
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +131,11 @@ def test_a_stopped_run_goes_on(tmp_path):
 
 
 def test_nothing_read_is_said(tmp_path):
-    assert Predictions([], [{"clip": "a", "fault": "f"}]).summary() == (
-        "no clip could be read; 1 left out"
-    )
-    (tmp_path / "list.txt").write_text("gone\n")
+    (tmp_path / "list.txt").write_text("gone\nlost\n")
     done = call("predict.py", "--clips", tmp_path / "list.txt", "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert "no clip could be read; 1 left out" in done.stdout
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: none of the 2 clips could be read; the first: " in done.stderr
+    assert table(tmp_path / "out")["fault"].notna().all()
 
 
 def test_faults_of_the_command_are_one_line(corpus, tmp_path):

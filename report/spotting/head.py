@@ -10,10 +10,10 @@ from torch import Tensor
 
 from deca.anny.fit import LandmarkModel
 from deca.anny.head import Head, load_head
+from deca.flame.model import rotation_matrices
 from deca.geometry import project, vertex_normals
 from deca.rasterizer import rasterize
 from deca.reconstruction import Framing, frame_head
-from deca.render_views import rotation_matrices
 from deca.shading import GREY, lamp_shading
 from synthetic.motion.actions import UNITS, names_of
 
