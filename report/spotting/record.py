@@ -38,7 +38,7 @@ class Spotting:
     def units(self) -> list[str]:
         """The columns of `curves` that are units of both sides: AU01, AU02 …"""
         names = map(str, self.curves)
-        return [name for name in names if name.startswith("AU") and "_" not in name]
+        return sorted(name for name in names if name.startswith("AU") and "_" not in name)
 
     def video(self) -> Path:
         """The video or folder of frames; UserError where it is not any more."""

@@ -47,26 +47,29 @@ function blank(label, ...inside) {
   return svg("svg", { viewBox: `-6 -12 112 ${(height + 18).toFixed(0)}`, role: "img", "aria-label": label }, ...inside, outline(height));
 }
 
-// Arrows of a motion map, over patches as dark as its strain.
+// Arrows of a motion map, each the mean of 2 x 2 cells, over cells as dark as their strain.
 function field(flow, label) {
   const [side, height] = [28, 100 * data.face.aspect];
   const [u, v] = [flow.u, flow.v].map((text) => decode(text, Int8Array));
   const strain = decode(flow.strain, Uint8Array);
-  const gain = 9 / 127; // the longest is 9 hundredths of the face's width
   const [wide, tall] = [100 / side, height / side];
   const levels = [[], [], [], []];
+  strain.forEach((value, i) => {
+    const level = Math.min(Math.floor(value / 52) - 1, 3);
+    if (level >= 0) levels[level].push(`M${((i % side) * wide).toFixed(1)} ${(Math.floor(i / side) * tall).toFixed(1)}h${wide.toFixed(2)}v${tall.toFixed(2)}h-${wide.toFixed(2)}z`);
+  });
   let arrows = "";
-  for (let i = 0; i < side * side; i++) {
-    const [x, y] = [((i % side) + 0.5) * wide, (Math.floor(i / side) + 0.5) * tall];
-    const level = Math.floor(strain[i] / 52) - 1;
-    if (level >= 0) levels[Math.min(level, 3)].push(`M${(x - wide / 2).toFixed(1)} ${(y - tall / 2).toFixed(1)}h${wide.toFixed(2)}v${tall.toFixed(2)}h-${wide.toFixed(2)}z`);
-    const [dx, dy] = [u[i] * gain, v[i] * gain];
-    const length = Math.hypot(dx, dy);
-    if (length < 1.2) continue;
-    const [ax, ay] = [dx / length, dy / length];
-    const tip = [x + dx, y + dy];
-    const barb = (turn) => `M${tip[0].toFixed(1)} ${tip[1].toFixed(1)}l${(-1.6 * (ax + turn * ay * 0.7)).toFixed(1)} ${(-1.6 * (ay - turn * ax * 0.7)).toFixed(1)}`;
-    arrows += `M${x.toFixed(1)} ${y.toFixed(1)}L${tip[0].toFixed(1)} ${tip[1].toFixed(1)}${barb(1)}${barb(-1)}`;
+  for (let row = 0; row < side; row += 2) {
+    for (let column = 0; column < side; column += 2) {
+      const at = row * side + column;
+      const [dx, dy] = [u, v].map((part) => ((part[at] + part[at + 1] + part[at + side] + part[at + side + 1]) / 4 / 127) * 10);
+      const length = Math.hypot(dx, dy);
+      if (length < 1) continue; // a tenth of the longest: not to be seen
+      const [x, y] = [(column + 1) * wide, (row + 1) * tall];
+      const barb = Math.min(2.4, 0.5 * length) / length;
+      const half = (turn) => `M${(x + dx).toFixed(1)} ${(y + dy).toFixed(1)}l${(-barb * (dx + turn * 0.6 * dy)).toFixed(1)} ${(-barb * (dy - turn * 0.6 * dx)).toFixed(1)}`;
+      arrows += `M${x.toFixed(1)} ${y.toFixed(1)}L${(x + dx).toFixed(1)} ${(y + dy).toFixed(1)}${half(1)}${half(-1)}`;
+    }
   }
   const patches = levels.map((cells, k) => svg("path", { class: "strain", opacity: 0.12 + 0.1 * k, d: cells.join("") }));
   return blank(label, ...patches, svg("path", { class: "arrows", d: arrows }));
@@ -86,7 +89,7 @@ function frameCard(one, i) {
 
 function strip(one) {
   const motion = one.flow
-    ? card(field(one.flow, "Motion from onset to apex, as arrows"), "onset to apex", `motion, the longest arrow ${(100 * one.flow.most).toFixed(1)}% of the face's width; shaded: strain`)
+    ? card(field(one.flow, "Motion from onset to apex, as arrows"), "onset to apex", `motion, up to ${(100 * one.flow.most).toFixed(1)}% of the face's width; shaded: strain`)
     : card(blank("no motion map"), "onset to apex", "no motion map was kept");
   const { times, unshown } = one.head;
   const larger = times > 1 ? `, drawn ${times} times as strong` : "";
