@@ -11,7 +11,7 @@ from made_spotting import write_spotting, write_video
 
 from common.errors import UserError
 from data.disk.clip_frames import read_frames
-from report.spotting import encode, overlay
+from report.spotting import encode, overlay, record
 from report.spotting.overlay import in_words, write_overlay
 from report.spotting.record import find_spotted, read_spotting
 
@@ -63,19 +63,21 @@ def test_without_pyav_it_says_so_on_the_picture(spotted, monkeypatch, capsys):
     assert near(frames[0, 240:258, 160:], (150, 160, 170)).sum() > 100
 
 
-def test_variable_rates_and_image_folders(tmp_path):
-    """Numbered images whose times are uneven, from 1001 on, of an odd size that changes."""
+def test_variable_rates_and_image_folders(tmp_path, capsys):
+    """Images from 1001 on at uneven times, of an odd size that changes; one is cut off."""
     for number in range(1001, 1021):
         side = 51 if number == 1011 else 41
         image = np.full((side, 41, 3), 90, np.uint8)
         (tmp_path / "clip").mkdir(exist_ok=True)
         assert cv2.imwrite(str(tmp_path / f"clip/img{number}.png"), image)
     folder = write_spotting(tmp_path / "out", "../clip", 20, fps=100, first=1001, count=1)
+    (tmp_path / "clip/img1015.png").write_bytes(b"cut off")
     table = pd.read_csv(folder / "frames.csv")
     times = np.cumsum([0, *([0.01, 0.03] * 10)])[:20]
     table.assign(timestamp=times).to_csv(folder / "frames.csv", index=False)
     _, frames, shown = decoded(write_overlay(folder / "spotting.json", folder / "o.mp4"))
-    assert shown == pytest.approx(times, abs=1e-4)
+    assert shown == pytest.approx(np.delete(times, 14), abs=1e-4)
+    assert "img1015.png" in capsys.readouterr().err
     assert all(side % 2 == 0 for side in frames.shape[1:3])
 
 
@@ -102,10 +104,10 @@ def test_in_words():
 
 
 def test_faults_are_one_line(spotted, tmp_path):
-    record = json.loads((spotted / "spotting.json").read_text())
+    facts = json.loads((spotted / "spotting.json").read_text())
 
     def broken(**changes):
-        (spotted / "spotting.json").write_text(json.dumps(record | changes))
+        (spotted / "spotting.json").write_text(json.dumps(facts | changes))
         with pytest.raises(UserError) as fault:
             write_overlay(spotted / "spotting.json", spotted / "o.mp4")
         assert "\n" not in str(fault.value)
@@ -114,12 +116,12 @@ def test_faults_are_one_line(spotted, tmp_path):
     assert "no record of spotting of format 1" in broken(format=2)
     assert "its video gone.avi is not there" in broken(video="gone.avi")
     assert "interval 0 has its frames out of order" in broken(
-        intervals=[record["intervals"][0] | {"onset": 99}]
+        intervals=[facts["intervals"][0] | {"onset": 99}]
     )
     assert "interval 0 lacks kind" in broken(intervals=[{"onset": 1, "apex": 2, "offset": 3}])
     assert "not readable as a table" in broken(curves="none.csv")
     assert not (spotted / "o.mp4").exists()
-    (spotted / "spotting.json").write_text(json.dumps(record))
+    (spotted / "spotting.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match=r"an overlay is an \.mp4"):
         write_overlay(spotted / "spotting.json", spotted / "o.gif")
     np.savez(spotted / "intervals/bad.npz", map=np.zeros((2, 28, 28)))
@@ -134,7 +136,7 @@ def test_an_overlay_is_whole_or_absent(spotted, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(overlay, "read_frames", lambda source: _until(source, 20, stop))
+    monkeypatch.setattr(record, "read_frames", lambda source: _until(source, 20, stop))
     with pytest.raises(KeyboardInterrupt):
         write_overlay(spotted / "spotting.json", spotted / "o.mp4")
     assert [path.name for path in spotted.glob("*.mp4")] == []

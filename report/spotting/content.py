@@ -10,8 +10,6 @@ import numpy as np
 
 from common.errors import UserError
 from common.progress import progress_bar
-from data.apex.spotting import all_frames
-from data.disk.clip_frames import read_frames
 from data.face_shape import face_shape
 from data.motion.flow import face_frame
 from synthetic.motion.actions import UNITS
@@ -192,7 +190,7 @@ def _thumbnails(spotted: Spotting) -> dict[int, str]:
     if not wanted:
         return found
     with progress_bar("thumbnails, frames", max(wanted) + 1) as bar:
-        for number, image in read_frames(all_frames(spotted.video())):
+        for number, image in spotted.pictures():
             if number in wanted:
                 found[number] = _thumbnail(image, boxes.reindex([number]).to_numpy(float)[0])
             bar.advance()

@@ -12,13 +12,12 @@ import numpy as np
 from common.errors import UserError
 
 CLOCK = 90_000  # ticks a second of an MPEG stream
+WITHOUT_H264 = "MPEG-4 part 2, for want of PyAV's H.264"
 QUALITY = "20"  # x264's constant rate factor: hardly to be told from its source
 
 
 class Writer(Protocol):
     """Takes pictures uint8 (H, W, 3) RGB, all of one size, both sides even."""
-
-    codec: str
 
     def write(self, image: np.ndarray, time: float) -> None:
         """Add a picture that is shown from `time` (seconds) on."""
@@ -52,8 +51,6 @@ def open_writer(path: Path, size: tuple[int, int], rate: float) -> Iterator[Writ
 
 
 class _H264:
-    codec = "H.264"
-
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
         import av
 
@@ -80,8 +77,6 @@ class _H264:
 
 
 class _Mpeg4:
-    codec = "MPEG-4 part 2, for want of PyAV's H.264"
-
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         self._file = cv2.VideoWriter(str(path), fourcc, rate, size)

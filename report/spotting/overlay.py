@@ -1,6 +1,6 @@
 """A spotted video with what was spotted drawn on it: box, curve, intervals, units."""
 
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -9,10 +9,8 @@ import numpy as np
 from common.errors import UserError, warn
 from common.files import write_whole
 from common.progress import progress_bar
-from data.apex.spotting import all_frames
-from data.disk.clip_frames import read_frames
 
-from .encode import Writer, has_h264, open_writer
+from .encode import WITHOUT_H264, Writer, has_h264, open_writer
 from .record import Spotting, read_spotting
 
 REACH = 5.0  # seconds of the curve on either side of the frame that is shown
@@ -34,46 +32,32 @@ def write_overlay(json_path: Path, out: Path) -> Path:
     spotted = read_spotting(json_path.parent)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"{out}: an overlay is an .mp4")
-    drawer = _Drawer(spotted)
-    source = all_frames(spotted.video())
+    drawer = _Drawer(spotted, "" if has_h264() else WITHOUT_H264)
     rate = float(spotted.facts["fps"] or WITHOUT_RATE)
     if not has_h264():
         warn(f"{out}: MPEG-4 part 2, which browsers do not play: `pip install av` brings H.264")
-    with write_whole(out) as part:
-        frames = read_frames(source)
-        first = next(frames, None)
-        if first is None:
-            raise UserError(f"{spotted.video()}: no frame can be read")
-        opening = drawer.draw(*first, codec="")
-        size = (opening.shape[1], opening.shape[0])
-        with (
-            open_writer(part, size, rate) as writer,
-            progress_bar("overlay, frames", len(spotted.curves)) as bar,
-        ):
-            for i, (number, image) in enumerate(_and_then(first, frames)):
-                time = spotted.at(number)
-                _write(writer, drawer, number, image, i / rate if time is None else time)
-                bar.advance()
+    with write_whole(out) as part, ExitStack() as stack:
+        writer: Writer | None = None
+        bar = stack.enter_context(progress_bar("overlay, frames", len(spotted.curves)))
+        for i, (number, image) in enumerate(spotted.pictures()):
+            drawn = drawer.draw(number, image)
+            if writer is None:
+                size = (drawn.shape[1], drawn.shape[0])
+                writer = stack.enter_context(open_writer(part, size, rate))
+            time = spotted.at(number)
+            writer.write(drawn, i / rate if time is None else time)
+            bar.advance()
     return out
-
-
-def _and_then(
-    first: tuple[int, np.ndarray], rest: Iterator[tuple[int, np.ndarray]]
-) -> Iterator[tuple[int, np.ndarray]]:
-    yield first
-    yield from rest
-
-
-def _write(writer: Writer, drawer: "_Drawer", number: int, image: np.ndarray, time: float) -> None:
-    writer.write(drawer.draw(number, image, "" if writer.codec == "H.264" else writer.codec), time)
 
 
 class _Drawer:
     """Draws a video's frames with what was spotted."""
 
-    def __init__(self, spotted: Spotting) -> None:
+    def __init__(self, spotted: Spotting, note: str) -> None:
+        """note: what every picture is to say."""
         curves = spotted.curves
         self.spotted = spotted
+        self.note = f"  {note}" if note else ""
         self.row = {number: i for i, number in enumerate(curves["frame"].tolist())}
         self.times = curves["timestamp"].to_numpy(float)
         if not np.isfinite(self.times).all():
@@ -94,7 +78,7 @@ class _Drawer:
         self.side = 0  # of the first picture: later ones of another size are brought to it
         self.size = (0, 0)
 
-    def draw(self, number: int, image: np.ndarray, codec: str) -> np.ndarray:
+    def draw(self, number: int, image: np.ndarray) -> np.ndarray:
         """A frame (H, W, 3) RGB with its panel below, both sides even."""
         if not self.side:
             scale = max(1.0, NARROW / image.shape[1])
@@ -112,21 +96,20 @@ class _Drawer:
             corners = (scale * self.boxes[row]).round().astype(int).tolist()
             thick = max(1, self.size[0] // 320) + (interval is not None)
             cv2.rectangle(canvas, corners[:2], corners[2:], colour, thick, cv2.LINE_AA)
-        self._say(canvas, number, row, interval, codec)
+        self._say(canvas, number, row, interval)
         if row is not None:
             self._curve(canvas[self.size[1] :], row)
         return canvas
 
-    def _say(
-        self, canvas: np.ndarray, number: int, row: int | None, interval: dict | None, codec: str
-    ) -> None:
+    def _say(self, canvas: np.ndarray, number: int, row: int | None, interval: dict | None) -> None:
         """Two lines above the curve: the frame, and what is spotted there."""
         size = float(np.clip(self.size[0] / 1100, 0.36, 0.9))
         line = round(26 * size) + 3
         at = self.size[1] + line
-        time = "" if row is None else f"  {self.times[row]:.2f} s"
+        known = self.spotted.at(number)
+        time = "" if known is None else f"  {known:.2f} s"
         face = row is not None and np.isfinite(self.boxes[row]).all()
-        text = f"frame {number}{time}{'' if face else '  no face'}{'  ' + codec if codec else ''}"
+        text = f"frame {number}{time}{'' if face else '  no face'}{self.note}"
         cv2.putText(canvas, text, (6, at), _FONT, size, MUTED, 1, cv2.LINE_AA)
         if interval:
             colour = COLOURS.get(interval["kind"], OTHER)

@@ -1,6 +1,7 @@
 """What the spotter leaves of a video, spotting.json and frames.csv, read and checked."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.errors import UserError
+from common.errors import UserError, warn
+from data.apex.spotting import all_frames
+from data.disk.clip_frames import read_frames
+from data.disk.frames import read_image
 
 FORMAT = 1
 MOTION_MAP = (3, 28, 28)
@@ -47,6 +51,28 @@ class Spotting:
             if path.exists():
                 return path
         raise UserError(f"{self.folder}: its video {named} is not there any more")
+
+    def pictures(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The video's frames, number and uint8 (H, W, 3) RGB, one in memory at a time.
+
+        An image that cannot be read is left out with a warning, as the spotter does. UserError
+        where the video is gone or none of it can be read.
+        """
+        source = all_frames(self.video())
+        if isinstance(source, Path):
+            yield from read_frames(source)
+            return
+        count = 0
+        for number, path in source.items():
+            try:
+                image = read_image(path)
+            except UserError as error:
+                warn(f"{error}; the frame is left out")
+                continue
+            count += 1
+            yield number, image
+        if not count:
+            raise UserError(f"{self.video()}: no frame can be read")
 
     def at(self, number: int) -> float | None:
         """The time of a frame in seconds, None where neither a timestamp nor a rate tells it."""
