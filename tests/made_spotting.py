@@ -27,9 +27,12 @@ def write_video(path: Path, frames: int, fps: float, size: tuple[int, int] = (96
 
 def write_spotting(
     folder: Path, video: Path | str, frames: int = 90, fps: float | None = 30.0, first: int = 0,
-    count: int = 2, seed: int = 0, name: str | None = None,
+    count: int = 2, seed: int = 0, name: str | None = None, step: int = 1,
 ) -> Path:  # fmt: skip
-    """A video's folder as the spotter writes it; `count` intervals, evenly spread."""
+    """A video's folder as the spotter writes it; `count` intervals, evenly spread.
+
+    step: every how many frames one is looked at.
+    """
     rng = np.random.default_rng(seed)
     (folder / "intervals").mkdir(parents=True, exist_ok=True)
     numbers = np.arange(first, first + frames)
@@ -68,20 +71,20 @@ def write_spotting(
     table = pd.DataFrame({"frame": numbers, "timestamp": (numbers - first) / (fps or np.nan)})
     table = table.assign(confidence=0.9, success=1, x0=20, y0=20, x1=50, y1=50)
     lost = slice(5, min(10, frames // 4))
-    table.loc[lost, ["x0", "y0", "x1", "y1"]] = np.nan
-    motion[lost] = np.nan
-    table = table.assign(motion=motion, threshold=0.006)
+    table.loc[numbers[lost] - first, ["x0", "y0", "x1", "y1", "success"]] = 0
+    motion[lost] = 0
+    table = table.assign(motion=100 * motion, score=motion, threshold=0.006)
     for unit, values in units.items():
         table[f"AU{unit:02d}_r"] = values.clip(0, 5).round(3)
         table[f"AU{unit:02d}_c"] = (values > 1).astype(int)
         for side in ("left", "right"):
             table[f"AU{unit:02d}_{side}"] = values.clip(0, 5).round(3)
-    table.to_csv(folder / "frames.csv", index=False)
+    table[::step].to_csv(folder / "frames.csv", index=False)
     record = {
         "format": 1, "video": name or str(video), "fps": fps, "frames": frames, "first": first,
         "width": 96, "height": 72, "analysed_fps": fps, "thresholds": {"motion": 0.006},
-        "intervals": intervals, "missed": [{"from": first + 5, "to": first + 10, "why": "no face"}],
-        "curves": "frames.csv", "columns": {"motion": "motion", "threshold": "threshold"},
+        "intervals": intervals, "missed": [{"from": first + 5, "to": first + 9, "why": "no face"}],
+        "curves": "frames.csv", "columns": {"motion": "score", "threshold": "threshold"},
     }  # fmt: skip
     (folder / "spotting.json").write_text(json.dumps(record))
     return folder

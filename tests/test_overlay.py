@@ -90,6 +90,16 @@ def test_any_rate(tmp_path, fps):
     assert times[-1] == pytest.approx(11 / (fps or overlay.WITHOUT_RATE), abs=1e-3)
 
 
+def test_of_a_fast_camera_every_frame_is_drawn(tmp_path):
+    write_video(tmp_path / "v.avi", 42, 200)
+    folder = write_spotting(tmp_path / "v", tmp_path / "v.avi", 42, 200, 1, count=1, step=7)
+    _, frames, times = decoded(write_overlay(folder / "spotting.json", folder / "o.mp4"))
+    assert times == pytest.approx(np.arange(42) / 200, abs=1e-4)
+    boxed = [near(frame[:240], overlay.COLOURS["micro"]).sum() > 50 for frame in frames]
+    (one,) = read_spotting(folder).intervals
+    assert np.flatnonzero(boxed).tolist() == [n - 1 for n in range(one["onset"], one["offset"] + 1)]
+
+
 def test_nothing_spotted_is_no_fault(tmp_path):
     write_video(tmp_path / "v.avi", 6, 30)
     folder = write_spotting(tmp_path / "v", tmp_path / "v.avi", 6, count=0)

@@ -107,7 +107,7 @@ def test_an_interval_is_clicked_on(visit, pages):
     assert title(tab).startswith("Interval 3: micro")
     tab.mouse.move(box["x"] + 44 + (box["width"] - 54) * 150 / 299, box["y"] + 80)
     assert (
-        tab.locator(".timeline .readout").inner_text().startswith("frame 150, 5.00 s, motion 0.01")
+        tab.locator(".timeline .readout").inner_text().startswith("frame 150, 5.00 s, score 0.01")
     )
     tab.mouse.click(box["x"] + 44 + (box["width"] - 54) * 180 / 299, box["y"] + 80)
     assert title(tab).startswith("Interval 3")  # beside all of them

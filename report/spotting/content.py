@@ -24,6 +24,7 @@ LEAST_UNIT = 0.05  # a unit that never gets as strong has no lane
 FACE_HEIGHT = 200  # pixels of a thumbnail
 MARGIN = 0.35  # around the face's box, in its sides
 EVEN = 0.002  # seconds: as times in a table are rounded
+NONE = "none"  # the label where nothing tells which expression it is
 NOTHING = 65_535  # in the curves: not known
 # Landmarks that a blank face's lines join: jaw, brows, nose, eyes, lips.
 LINES = (
@@ -45,7 +46,7 @@ def report_content(spotted: Spotting, thumbnails: bool = False) -> dict:
         "facts": {
             name: facts.get(name) for name in ("fps", "analysed_fps", "frames", "width", "height")
         },
-        "thresholds": _plain(facts.get("thresholds") or {}),
+        "curve": (facts.get("columns") or {}).get("motion", "motion"),
         "timed": timed,
         "thumbnails": thumbnails,
         "missed": [one | {"x": _where(spotted, x, one)} for one in facts.get("missed") or []],
@@ -123,7 +124,7 @@ def _interval(spotted: Spotting, interval: dict, pictures: dict[int, str]) -> di
         time = interval.get(f"{name}_s")
         found[f"{name}_s"] = _plain(spotted.at(interval[name]) if time is None else float(time))
     return found | {
-        "label": interval.get("label"),
+        "label": None if interval.get("label") == NONE else interval.get("label"),
         "classes": _plain(dict(sorted(classes.items(), key=lambda item: -item[1]))),
         "confidence": _plain(interval.get("confidence")),
         "units": [
@@ -185,14 +186,17 @@ def _blank_face() -> dict:
 def _thumbnails(spotted: Spotting) -> dict[int, str]:
     """Onsets', apexes' and offsets' frames by number, as JPEG data URIs of the face."""
     wanted = {interval[name] for interval in spotted.intervals for name in _ENDS}
-    boxes = spotted.curves.set_index("frame")[["x0", "y0", "x1", "y1"]]
+    boxes = spotted.curves[["x0", "y0", "x1", "y1"]].to_numpy(float)
     found: dict[int, str] = {}
     if not wanted:
         return found
-    with progress_bar("thumbnails, frames", max(wanted) + 1) as bar:
+    with progress_bar(
+        "thumbnails, frames", max(wanted) + 1 - (spotted.facts.get("first") or 0)
+    ) as bar:
         for number, image in spotted.pictures():
             if number in wanted:
-                found[number] = _thumbnail(image, boxes.reindex([number]).to_numpy(float)[0])
+                row = spotted.row(number)
+                found[number] = _thumbnail(image, boxes[row] if row is not None else None)
             bar.advance()
             if number >= max(wanted):
                 break
@@ -202,8 +206,9 @@ def _thumbnails(spotted: Spotting) -> dict[int, str]:
     return found
 
 
-def _thumbnail(image: np.ndarray, box: np.ndarray) -> str:
-    if np.isfinite(box).all():
+def _thumbnail(image: np.ndarray, box: np.ndarray | None) -> str:
+    """A frame as a JPEG data URI, cut to the face where its box is known."""
+    if box is not None and np.isfinite(box).all():
         reach = MARGIN * max(box[2] - box[0], box[3] - box[1])
         left, top = np.maximum(np.floor(box[:2] - reach), 0).astype(int)
         right, bottom = np.ceil(box[2:] + reach).astype(int)

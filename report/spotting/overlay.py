@@ -38,7 +38,7 @@ def write_overlay(json_path: Path, out: Path) -> Path:
         warn(f"{out}: MPEG-4 part 2, which browsers do not play: `pip install av` brings H.264")
     with write_whole(out) as part, ExitStack() as stack:
         writer: Writer | None = None
-        bar = stack.enter_context(progress_bar("overlay, frames", len(spotted.curves)))
+        bar = stack.enter_context(progress_bar("overlay, frames", spotted.facts["frames"]))
         for i, (number, image) in enumerate(spotted.pictures()):
             drawn = drawer.draw(number, image)
             if writer is None:
@@ -58,7 +58,6 @@ class _Drawer:
         curves = spotted.curves
         self.spotted = spotted
         self.note = f"  {note}" if note else ""
-        self.row = {number: i for i, number in enumerate(curves["frame"].tolist())}
         self.times = curves["timestamp"].to_numpy(float)
         if not np.isfinite(self.times).all():
             self.times = np.arange(len(curves)) / WITHOUT_RATE
@@ -68,13 +67,15 @@ class _Drawer:
         self.boxes = curves[["x0", "y0", "x1", "y1"]].to_numpy(float)
         known = np.concatenate([self.motion, self.threshold])
         self.top = max(float(np.nanquantile(known, 0.999)), 1e-9) if np.isfinite(known).any() else 1
-        # Rows of each interval's onset, apex, offset; and the interval that each row lies in.
+        # Rows of each interval's onset, apex, offset; and by frame the interval that it lies in.
         places = [[one[key] for key in ("onset", "apex", "offset")] for one in spotted.intervals]
         rows = np.searchsorted(self.frames, np.array(places, int).reshape(-1, 3))
         self.places = np.minimum(rows, len(curves) - 1)
-        self.inside = np.full(len(curves), -1)
-        for i, (onset, _, offset) in enumerate(self.places):
-            self.inside[onset : offset + 1] = i
+        self.inside = {
+            number: one
+            for one in spotted.intervals
+            for number in range(one["onset"], one["offset"] + 1)
+        }
         self.side = 0  # of the first picture: later ones of another size are brought to it
         self.size = (0, 0)
 
@@ -88,9 +89,7 @@ class _Drawer:
         if image.shape[1::-1] != self.size:
             image = cv2.resize(image, self.size, interpolation=cv2.INTER_LINEAR)
         canvas = np.vstack([image, np.full((self.side, self.size[0], 3), GROUND, np.uint8)])
-        row = self.row.get(number)
-        i = -1 if row is None else self.inside[row]
-        interval = None if i < 0 else self.spotted.intervals[i]
+        row, interval = self.spotted.row(number), self.inside.get(number)
         colour = COLOURS.get(interval["kind"], OTHER) if interval else INK
         if row is not None and np.isfinite(self.boxes[row]).all():
             corners = (scale * self.boxes[row]).round().astype(int).tolist()
@@ -153,7 +152,7 @@ def in_words(interval: dict) -> str:
     label = interval.get("label")
     score = (interval.get("classes") or {}).get(label)
     told = [interval["kind"]]
-    if label:
+    if label and label != "none":
         told.append(f"{label} {score:.2f}" if score is not None else label)
     units = sorted(interval.get("units") or [], key=lambda unit: -unit["strength"])
     told += [f"AU {unit_name(unit)} {unit['strength']:.2f}" for unit in units[:4]]

@@ -1,5 +1,6 @@
 """What the spotter leaves of a video, spotting.json and frames.csv, read and checked."""
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ _INTERVAL = ("onset", "apex", "offset", "kind")
 class Spotting:
     """A video's intervals and curves.
 
-    facts: what spotting.json holds. curves: one row a frame, in order: `frame`, `timestamp` in
-    seconds, `motion`, `threshold`, the face's box `x0`, `y0`, `x1`, `y1` in pixels (not a number
-    where there is none), and units from 0 to 1 under their names (AU12, AU12_left …).
+    facts: what spotting.json holds. curves: one row a frame that the spotter looked at, in order:
+    `frame`, `timestamp` in seconds, `motion` (what it compares with `threshold`), `threshold`, the
+    face's box `x0`, `y0`, `x1`, `y1` in pixels, and units from 0 to 1 under their names (AU12,
+    AU12_left …). Motion and box are not a number where there is no face.
     """
 
     folder: Path
@@ -55,12 +57,14 @@ class Spotting:
     def pictures(self) -> Iterator[tuple[int, np.ndarray]]:
         """The video's frames, number and uint8 (H, W, 3) RGB, one in memory at a time.
 
+        Numbers are the record's, which may count a video file's from another one than 0.
         An image that cannot be read is left out with a warning, as the spotter does. UserError
         where the video is gone or none of it can be read.
         """
         source = all_frames(self.video())
         if isinstance(source, Path):
-            yield from read_frames(source)
+            first = self.facts.get("first") or 0
+            yield from ((first + number, image) for number, image in read_frames(source))
             return
         count = 0
         for number, path in source.items():
@@ -74,14 +78,26 @@ class Spotting:
         if not count:
             raise UserError(f"{self.video()}: no frame can be read")
 
+    @functools.cached_property
+    def _rows(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """The rows' frame numbers, their times, and how many frames they are apart."""
+        numbers = self.curves["frame"].to_numpy()
+        apart = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
+        return numbers, self.curves["timestamp"].to_numpy(float), apart
+
+    def row(self, number: int) -> int | None:
+        """The row of a frame, or of the last one before it that was looked at; None for none."""
+        numbers, _, apart = self._rows
+        i = int(np.searchsorted(numbers, number, "right")) - 1
+        return i if i >= 0 and number - numbers[i] < max(apart, 1) else None
+
     def at(self, number: int) -> float | None:
         """The time of a frame in seconds, None where neither a timestamp nor a rate tells it."""
-        rows = self.curves["frame"].to_numpy()
-        i = int(np.searchsorted(rows, number))
-        if i < len(rows) and rows[i] == number:
-            time = float(self.curves["timestamp"].iloc[i])
-            return time if np.isfinite(time) else None
-        return None
+        numbers, times, _ = self._rows
+        if not np.isfinite(times).all():
+            return None
+        beyond = max(number - numbers[-1], 0) / (self.facts["fps"] or np.inf)
+        return float(np.interp(number, numbers, times) + beyond)
 
     def flow(self, interval: dict) -> np.ndarray | None:
         """An interval's motion map, float32 (3, 28, 28), None where it has none."""
@@ -127,7 +143,7 @@ def find_spotted(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    found = [path.parent for path in sorted(folder.glob("*/spotting.json"))]
+    found = [path.parent for path in sorted(folder.glob("*/spotting.json"))]  # not the index
     if not found and (folder / "spotting.json").is_file():
         found = [folder]
     if not found:
@@ -140,7 +156,9 @@ def _read_curves(path: Path, names: dict[str, str], fps: float | None) -> pd.Dat
         table = pd.read_csv(path, skipinitialspace=True)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as a table ({error})") from error
-    table = table.rename(columns={own: name for name, own in names.items()})
+    for name, own in names.items():
+        if own in table:
+            table[name] = table[own]
     if "frame" not in table or not len(table) or not table["frame"].is_monotonic_increasing:
         raise UserError(f"{path}: no column of rising frame numbers")
     for name in ("timestamp", "motion", "threshold", "x0", "y0", "x1", "y1"):
@@ -148,6 +166,9 @@ def _read_curves(path: Path, names: dict[str, str], fps: float | None) -> pd.Dat
             table[name] = np.nan
     if table["timestamp"].isna().all() and fps:
         table["timestamp"] = (table["frame"] - table["frame"].iloc[0]) / fps
+    box = ["x0", "y0", "x1", "y1"]
+    lost = (table["x1"] <= table["x0"]) | (table["success"] == 0 if "success" in table else False)
+    table[["motion", *box]] = table[["motion", *box]].astype(float).mask(lost)
     for name in map(str, list(table)):
         unit, _, end = name.partition("_")
         if unit.startswith("AU") and end in ("r", "left", "right"):

@@ -8,6 +8,7 @@ const UNITS = {
   20: "lip stretcher", 23: "lip tightener", 24: "lip pressor", 25: "lips part", 26: "jaw drop", 28: "lip suck", 45: "blink",
 };
 const SIDES = { L: "left ", R: "right " };
+const CURVE = data.curve === "motion" ? "motion of the face" : `${data.curve} of an expression`;
 const ENDS = ["onset", "apex", "offset"];
 const place = (interval, end) => (timed ? interval[`${end}_s`] : interval[end]);
 const seconds = (value) => (value === null ? null : `${value.toFixed(2)} s`);
@@ -18,11 +19,11 @@ const counts = [...new Set(spotted.map((one) => one.kind))].map((kind) => `${spo
 const found = spotted.length ? counts.join(", ") : "no expression spotted";
 
 const main = timeline({
-  curves: data.curves, timed,
+  curves: data.curves, timed, name: data.curve,
   spans: spotted.map((one) => ({ from: place(one, "onset"), to: place(one, "offset"), apex: place(one, "apex"), kind: kindOf(one), name: one.kind })),
   lost: data.missed.map((one) => ({ from: one.x[0], to: one.x[1] })),
   pick: (i) => choose(i),
-  description: `Motion of the face over the video, its threshold, ${found}. The intervals are in the table below.`,
+  description: `The ${CURVE} over the video, its threshold, ${found}. The intervals are in the table below.`,
 });
 
 function facts() {
@@ -165,7 +166,7 @@ function missed() {
 const legend = el("ul", { class: "legend" },
   ...[...new Set(spotted.map(kindOf))].map((kind) => el("li", {}, el("i", { class: kind }), kind)),
   data.missed.length ? el("li", {}, el("i", { class: "missed" }), "not looked at") : null,
-  el("li", {}, "line: motion of the face; dashed: threshold; below: action units, the darker the stronger"));
+  el("li", {}, `line: ${CURVE}; dashed: threshold; below: action units, the darker the stronger`));
 const key = (name) => el("kbd", {}, name);
 const keys = el("p", { class: "note keys" }, "Keys: ", key("←"), " ", key("→"), " previous and next interval, ", key("+"), " ", key("−"), " or Ctrl and wheel zoom, ", key("0"), " the whole video.");
 

@@ -36,8 +36,8 @@ function moments(from, to, count) {
 }
 
 // curves: as report/spotting/content.py has them; spans: [{from, to, apex, kind}], lost: [{from, to}], all in x.
-// pick(i): a span was clicked on. Returns {element, show(i): mark a span and bring it into view, zoom, whole}.
-function timeline({ curves, spans, lost, timed, pick, description }) {
+// name: what the curve is of; pick(i): a span was clicked on. Returns {element, show(i): mark a span and bring it into view, zoom, whole}.
+function timeline({ curves, name, spans, lost, timed, pick, description }) {
   const count = curves.count;
   const x = evenly(curves.x, count, Float64Array);
   const low = decode(curves.low, Uint16Array);
@@ -281,7 +281,7 @@ function timeline({ curves, spans, lost, timed, pick, description }) {
   function tell(value) {
     const after = Math.min(placeOf(x, value), count - 1);
     const i = after > 0 && value - x[after - 1] < x[after] - value ? after - 1 : after;
-    const motion = high[i] === NOTHING ? "no face" : `motion ${((high[i] / (NOTHING - 1)) * curves.top).toPrecision(3)}`;
+    const motion = high[i] === NOTHING ? "no face" : `${name} ${((high[i] / (NOTHING - 1)) * curves.top).toPrecision(3)}`;
     const shown = lanes.map(([name, values]) => [name, values[Math.min(Math.floor((i * curves.step) / curves.lane_step), values.length - 1)] / 255]).filter(([, s]) => s >= 0.1);
     say.textContent = [`frame ${frames[i]}`, timed ? `${x[i].toFixed(2)} s` : null, motion, ...shown.map(([name, s]) => `${name} ${s.toFixed(2)}`)].filter(Boolean).join(", ");
   }
