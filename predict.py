@@ -66,9 +66,9 @@ def main(
     from loso.predict import check_classifier_prior, load_classifier
     from loso.predict_many import (
         Predictions,
+        as_interval,
         predict_many,
         weights_state,
-        with_times,
         write_predictions,
     )
 
@@ -80,7 +80,7 @@ def main(
         facts = classify(listed[0])
         print(jsonlib.dumps(facts)) if json else _print_table(facts)
         if out is not None:
-            alone = Predictions([with_times(facts, listed[0])], [])
+            alone = Predictions([as_interval(facts, listed[0])], [])
             print(_wrote(write_predictions(out, alone, columns)), file=sys.stderr)
         return 0
     assert out is not None  # _asked has seen to it

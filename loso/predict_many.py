@@ -81,34 +81,52 @@ def predict_many(
 def write_predictions(out: Path, predictions: Predictions, classes: Sequence[str]) -> list[Path]:
     """Write predictions.csv and predictions.json into a folder; their paths.
 
-    The CSV has one row a clip, faulty ones with their fault alone; `classes` are the columns of
-    scores. Frames are numbers of the files (a video's count from 0); seconds are those of a
-    video's header, empty for folders of images.
+    The columns are those of the spotter's intervals.csv, with `classes` for the scores, and
+    `fault`: one row a clip, a faulty one with its fault alone. Frames are numbers of the files (a
+    video's count from 0), seconds those of a video's header; `kind` is empty, for a clip is given.
     """
     rows = [_row(facts, classes) for facts in predictions.facts]
-    rows += [{"clip": one["clip"], "fault": one["fault"]} for one in predictions.faults]
+    rows += [{"path": one["clip"], "fault": one["fault"]} for one in predictions.faults]
+    for row in rows:
+        row["video"] = clip_name(Path(row["path"]))
     columns = [
-        "clip", *_FRAMES, *(f"{name}_s" for name in _FRAMES), "label", *classes, "units", "fault"
+        "video", "path", *_FRAMES, *(f"{name}_s" for name in _FRAMES), "kind", "label", *classes,
+        "confidence", "units", "fault",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_FRAMES, "Int64"))
     paths = [out / "predictions.csv", out / "predictions.json"]
     with write_whole(paths[0]) as part:
         table.to_csv(part, index=False)
-    facts = {"format": 1, "clips": predictions.facts, "faults": predictions.faults}
+    content = {"format": 1, "clips": predictions.facts, "faults": predictions.faults}
     with write_whole(paths[1]) as part:
-        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     _part(out).unlink(missing_ok=True)
     return paths
 
 
-def with_times(facts: dict, clip: ListedClip) -> dict:
-    """A clip's facts with its offset, and with seconds where it is a video that has a rate."""
+def clip_name(path: Path) -> str:
+    """What a clip is called: a video's name without its ending, a folder's name."""
+    return path.stem if path.suffix and not path.is_dir() else path.name
+
+
+def as_interval(facts: dict, clip: ListedClip) -> dict:
+    """A clip's facts and, under the spotter's names, what they say of it as an interval.
+
+    offset: of an index. Seconds: of a video whose header tells its rate. confidence: the highest
+    class score. units: as the spotter has them, of both sides, by strength.
+    """
     rate = frame_rate(clip.path) if is_video(clip.path) and clip.path.is_file() else None
-    facts = facts | {"offset": clip.offset, "fps": rate}
+    facts = facts | {"video": str(clip.path), "name": clip_name(clip.path)}
+    facts |= {"offset": clip.offset, "fps": rate}
     for name in _FRAMES:
         number = facts[name]
-        facts[f"{name}_s"] = None if rate is None or number is None else round(number / rate, 4)
-    return facts
+        facts[f"{name}_s"] = None if rate is None or number is None else round(number / rate, 3)
+    units = sorted(facts["action_units"].items(), key=lambda unit: -unit[1])
+    return facts | {
+        "label": facts["prediction"],
+        "confidence": max(facts["classes"].values(), default=None),
+        "units": [{"unit": int(unit), "side": "", "strength": p} for unit, p in units],
+    }
 
 
 def weights_state(weights: Path | None) -> list:
@@ -123,7 +141,7 @@ def _read(clip: ListedClip, classify: Callable[[ListedClip], dict], bar: Bar) ->
     try:
         if clip.fault:
             raise UserError(clip.fault)
-        return with_times(classify(clip), clip)
+        return as_interval(classify(clip), clip)
     except UserError as error:
         bar.say(f"warning: left out: {error}")
         return {"clip": str(clip.path), "fault": str(error)}
@@ -133,12 +151,12 @@ def _read(clip: ListedClip, classify: Callable[[ListedClip], dict], bar: Bar) ->
 
 
 def _row(facts: dict, classes: Sequence[str]) -> dict:
-    units = sorted(facts["action_units"].items(), key=lambda unit: -unit[1])
-    told = "" if facts["prediction"] not in classes else " ".join(
-        f"{unit}:{strength:.2f}" for unit, strength in units if strength >= SHOWN
-    )  # fmt: skip
+    """A clip's row; units of a clip that shows nothing are not told."""
+    is_shown = facts["label"] in classes
+    strong = [unit for unit in facts["units"] if is_shown and unit["strength"] >= SHOWN]
+    told = "; ".join(f"AU{unit['unit']} {unit['strength']:.2f}" for unit in strong)
     scores = {name: facts["classes"].get(name) for name in classes}
-    return facts | {"label": facts["prediction"], "units": told, "fault": ""} | scores
+    return facts | {"path": facts["clip"], "units": told, "fault": ""} | scores
 
 
 def _part(out: Path) -> Path:

@@ -31,7 +31,7 @@ def corpus(tmp_path_factory):
 
 
 def table(folder):
-    return pd.read_csv(folder / "predictions.csv", dtype={"units": str})
+    return pd.read_csv(folder / "predictions.csv", dtype={"video": str})
 
 
 def test_a_list_is_read_and_its_faults_are_named(corpus, tmp_path):
@@ -44,21 +44,25 @@ def test_a_list_is_read_and_its_faults_are_named(corpus, tmp_path):
     assert "warning: left out: " in done.stderr and "gone" in done.stderr
     found = table(tmp_path / "out")
     names = ["one", "three.avi", "gone", "one/image100.png"]
-    assert found["clip"].tolist() == [str(corpus / name) for name in names]
+    assert found["path"].tolist() == [str(corpus / name) for name in names]
+    assert found["video"].tolist() == ["one", "three", "gone", "image100"]
     assert found["fault"].isna().tolist() == [True, True, False, False]
     assert found["onset"].tolist()[:2] == [100, 0]
     assert np.isnan(found["apex_s"][0])
     assert found["apex_s"][1] == found["apex"][1] / 50
     scores = found.loc[:1, ["negative", "positive", "surprise"]]
     assert np.allclose(scores.sum(1), 1, atol=1e-3)
+    assert found["confidence"][0] == scores.loc[0].max()
+    assert found["units"][0].startswith("AU") and "; " in found["units"][0]
     assert not (tmp_path / "out/predictions.part.jsonl").exists()
     # What one clip alone gets is what it gets among others.
     alone = call("predict.py", "--clip", corpus / "one", "--json", "--out", tmp_path / "alone")
     kept = json.loads((tmp_path / "out/predictions.json").read_text())
     facts = json.loads(alone.stdout)
-    assert kept["clips"][0] == facts | {
-        "offset": None, "fps": None, "onset_s": None, "apex_s": None, "offset_s": None
-    }  # fmt: skip
+    assert facts.items() <= kept["clips"][0].items()
+    one = kept["clips"][0]
+    assert (one["label"], one["offset"], one["apex_s"]) == (facts["prediction"], None, None)
+    assert {str(unit["unit"]): unit["strength"] for unit in one["units"]} == facts["action_units"]
     assert table(tmp_path / "alone").loc[0].equals(found.loc[0])
     assert len(kept["faults"]) == 2
     assert call("predict.py", *arguments, "--strict").returncode == 1
@@ -127,7 +131,7 @@ def test_a_stopped_run_goes_on(tmp_path):
     assert seen == ["a", "c", "d", "a", "a", "c", "d"]
     write_predictions(tmp_path, found, ("negative", "positive"))
     assert not part.exists()
-    assert table(tmp_path)["units"].tolist()[:3] == ["12:0.90"] * 3
+    assert table(tmp_path)["units"].tolist()[:3] == ["AU12 0.90"] * 3
 
 
 def test_nothing_read_is_said(tmp_path):
