@@ -178,8 +178,8 @@ function timeline({ curves, name, spans, lost, timed, pick, description }) {
       const [from, to] = [Math.floor(before / perBin), Math.max(Math.ceil(until / perBin), Math.floor(before / perBin) + 1)];
       let most = 0;
       for (let i = from; i < to && i < values.length; i++) most = Math.max(most, values[i]);
-      if (most > 5) {
-        context.globalAlpha = Math.min(1, 0.12 + (most / 255) * 1.2);
+      if (most > 12) {
+        context.globalAlpha = Math.min(1, (most / 180) ** 1.3); // in full from 0.7 on
         context.fillRect(column, y, 1, LANE - 4);
       }
       before = Math.max(until - 1, 0);
