@@ -143,7 +143,7 @@ def test_a_wrong_value_is_seen_and_a_placeholder_is_none():
     assert faults("python smic_processing.py --root DATA --method patern") != []
     assert faults("python smic_processing.py --root DATA --method NAME") == []
     assert "vgg11" in help_of("train_me_loso.py").flags["--trunk"]
-    assert help_of("predict.py").required == {"--clip"}
+    assert help_of("reconstruct_3d.py").required == {"--out"}
 
 
 def test_commands_are_found_wherever_a_page_has_them(tmp_path):
