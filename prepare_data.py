@@ -32,10 +32,12 @@ def demo(
     long: bool = False,
     look: Literal["plain", "far"] = "plain",
     files: Literal["frames", "avi"] = "frames",
+    layouts: tuple[str, ...] = (),
 ) -> None:
     """Draw the demo set: synthetic faces in the layouts of all three corpora.
 
-    With --long: videos of minutes in the layouts of CAS(ME)² and SAMM long videos instead.
+    With --long: videos of minutes in the layouts of CAS(ME)² and SAMM long videos instead. With
+    --layouts: small stand-ins of further corpora, each in its own layout.
 
     Args:
         out: folder to draw into.
@@ -45,7 +47,15 @@ def demo(
         long: long videos with expressions, blinks, speech, turns and changes of light.
         look: of long videos: plain, or far (a smaller face, hard light, noise, another rate).
         files: of long videos: a folder of frames each, or an .avi file.
+        layouts: corpora to draw a stand-in of (casme3 mmew …), or all.
     """
+    if layouts:
+        from synthetic.layouts.draw import draw_layouts
+
+        if long or glasses != "clear":
+            raise UserError("--layouts goes with neither --long nor --glasses")
+        draw_layouts(out, layouts, seed, workers)
+        return
     if long:
         from synthetic.long.draw import draw_long
 

@@ -113,12 +113,3 @@ class _Reader:
                 f"{self.path}: {self.at + 1} of {promised} frames can be decoded; the rest is "
                 "left out"
             )
-
-
-def frame_rate(path: Path) -> float | None:
-    """Frames a second that a video names; None where it names none. UserError as video_frames."""
-    count_frames(path)  # that it is one that can be read
-    capture = cv2.VideoCapture(str(path))
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
-    return float(rate) if 0 < rate < 100_000 else None
