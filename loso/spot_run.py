@@ -130,7 +130,7 @@ def _outcomes(
 _advance: Callable[[int], None]  # of a worker process
 
 
-def _start(said) -> None:  # noqa: ANN001
+def _start(said) -> None:
     global _advance
     _advance = said.put
 
