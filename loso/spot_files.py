@@ -48,6 +48,8 @@ def write_spotted(out: Path, spotted: Spotted) -> dict:
                      spotted.scores.scores.max(0))  # fmt: skip
     _write_frames(folder / FRAMES, spotted.track, rows)
     shown = []
+    for old in (folder / "intervals").glob("*.npz"):  # of an earlier run
+        old.unlink()
     for one in spotted.intervals:
         path = ""
         if one.map is not None:
