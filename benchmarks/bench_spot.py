@@ -148,11 +148,9 @@ def speed(video: Path, out: Path, minutes: tuple[float, ...] = (1, 30)) -> None:
         start = time.perf_counter()
         subprocess.run([sys.executable, __file__, *command], check=True)
         seconds = time.perf_counter() - start
-        peak = json.loads((results / "peak.json").read_text())["kilobytes"] / 1024
-        rate = frames / seconds
-        print(
-            f"{length:g} min: {frames} frames, {rate:.0f} a second, peak {peak:.0f} MB", flush=True
-        )
+        used = json.loads((results / "used.json").read_text())
+        rates = f"{frames / seconds:.0f} a second, {frames / used['seconds']:.0f} of processor time"
+        print(f"{length:g} min: {frames} frames, {rates}, {used['megabytes']:.0f} MB", flush=True)
 
 
 def _repeated(video: Path, path: Path, minutes: float) -> Path:
@@ -180,11 +178,12 @@ def _repeated(video: Path, path: Path, minutes: float) -> Path:
 
 
 def _watch(command: list[str]) -> None:
-    """Run a command and leave its peak memory in its --out."""
+    """Run a command and leave what it used in its --out."""
     subprocess.run(command, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    facts = {"megabytes": used.ru_maxrss / 1024, "seconds": used.ru_utime + used.ru_stime}
     out = Path(command[command.index("--out") + 1])
-    (out / "peak.json").write_text(json.dumps({"kilobytes": peak}))
+    (out / "used.json").write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":

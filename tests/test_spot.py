@@ -162,6 +162,21 @@ def test_no_face_and_no_video(tmp_path):
     assert strict.returncode == 1
 
 
+def test_two_at_once_find_what_one_finds(smile, spotted, tmp_path):
+    (tmp_path / "films").mkdir()
+    for name in ("smile", "other"):
+        (tmp_path / f"films/{name}.avi").write_bytes(smile.read_bytes())
+    done = call("spot.py", "--video", tmp_path / "films", "--out", tmp_path / "out", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    ours = spotted[0] / "smile"
+    for name in ("smile", "other"):
+        theirs = tmp_path / "out" / name
+        assert (theirs / "frames.csv").read_bytes() == (ours / "frames.csv").read_bytes()
+        one, other = (json.loads((f / "spotting.json").read_text()) for f in (ours, theirs))
+        assert one["intervals"] == other["intervals"]
+    assert len(pd.read_csv(tmp_path / "out/intervals.csv")) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
