@@ -14,6 +14,7 @@ from common.errors import UserError
 from data.apex.spotting import ApexSettings, all_frames, find_apex, first_face
 from data.augmentation import stored_size
 from data.corpora.known import CLASSES
+from data.corpora.units import CD6ME
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import IMAGE_SUFFIXES, read_image
 from data.faces import FaceFinder, FoundFace, NoFaceError
@@ -63,14 +64,19 @@ class ClipFrames:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Class scores by name, and action units by FACS number where a network tells them."""
+    """Class scores by name, and action units by FACS number where a network tells them.
+
+    A network of units alone tells no classes.
+    """
 
     classes: dict[str, float]
     units: dict[int, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """The class of the highest score."""
+        """The class of the highest score; the units that are shown, where there are no classes."""
+        if not self.classes:
+            return "+".join(str(unit) for unit, p in self.units.items() if p >= 0.5) or "no unit"
         return max(self.classes, key=self.classes.__getitem__)
 
 
@@ -287,10 +293,15 @@ def predict(
     units: list[Tensor] = []
     for network in classifier.networks:
         output = network.to(device)(*batch)
+        if settings.tells_units:
+            units.append(network.shown(output)[0].float())
+            continue
         scores.append(network.scores(output)[0].float())
         # Only what was pretrained has learned units; a linear head on motion alone has not.
         if isinstance(network, MotionNet) and settings.first_weights != "none":
             units.append(network.unit_scores(output)[0])
+    if settings.tells_units:
+        return Prediction({}, dict(zip(CD6ME, torch.stack(units).mean(0).tolist())))
     mean = torch.stack(scores).mean(0).cpu().numpy()
     if prior:
         mean = with_prior(mean[None], prior)[0]

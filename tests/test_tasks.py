@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from apex_clips import draw_clip, write_frames
 from conftest import call
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +82,25 @@ def test_units_are_trained_scored_and_tabulated(maps, tmp_path, further, protoco
     if not further:
         assert full.loc["AU4", "f1"] > 0.85 and full.loc["AU12", "f1"] > 0.85
     assert collect_units(tmp_path).equals(table)
+
+
+def test_a_kept_network_tells_units_of_a_clip(maps, tmp_path):
+    done = call("train_me_loso.py", "--task", "au", *MOTION, *places(maps, tmp_path),
+                "--subjects", 1, "--save-weights", "--experiment", "units")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    write_frames(tmp_path / "clip", draw_clip())
+    weights = tmp_path / "units/weights/casme2_sub01.safetensors"
+    done = call("predict.py", "--clip", tmp_path / "clip", "--weights", weights, "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["classes"] == {} and set(facts["action_units"]) == set(map(str, CD6ME))
+    done = call("predict.py", "--clips", tmp_path / "clip", "--weights", weights, "--out",
+                tmp_path / "many")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for words in (("cam", "--result", tmp_path, "--experiment", "units"),
+                  ("curves", "--result", tmp_path, "--experiment", "units")):  # fmt: skip
+        done = call("visualize.py", *words)
+        assert done.returncode == 2 and "tells action units" in done.stderr
 
 
 def test_units_of_pictures(tiny, tmp_path):
