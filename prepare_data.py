@@ -34,15 +34,32 @@ def demo(
     seed: int = 0,
     workers: int = cores(),
     glasses: Literal["clear", "hiding"] = "clear",
+    long: bool = False,
+    look: Literal["plain", "far"] = "plain",
+    files: Literal["frames", "avi"] = "frames",
 ) -> None:
     """Draw the demo set: synthetic faces in the layouts of all three corpora.
+
+    With --long: videos of minutes in the layouts of CAS(ME)² and SAMM long videos instead.
 
     Args:
         out: folder to draw into.
         seed: another seed draws other faces.
         workers: processes that draw; the pictures do not depend on it.
         glasses: of their wearers: clear, or hiding (rims over the brows, dark and mirroring).
+        long: long videos with expressions, blinks, speech, turns and changes of light.
+        look: of long videos: plain, or far (a smaller face, hard light, noise, another rate).
+        files: of long videos: a folder of frames each, or an .avi file.
     """
+    if long:
+        from synthetic.long.draw import draw_long
+
+        if glasses != "clear":
+            raise UserError("--glasses: of the demo set of clips, not of --long")
+        draw_long(out, seed, workers, look=look, files=files)
+        return
+    if (look, files) != ("plain", "frames"):
+        raise UserError("--look and --files: of long videos, with --long")
     from synthetic.demo.corpora import make_demo
 
     make_demo(out, seed=seed, workers=workers, glasses=glasses)

@@ -162,14 +162,8 @@ def act(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray, np
     head = load_head()
     curve = intensity(clip, rng.uniform(0.8, 1.3))
     actions = curve[:, None] * head.action_vector(dict(clip.actions)).numpy()
-    # A resting face is not empty: it differs by subject, a little by clip, and looks somewhere.
     rest = generator(seed, clip.data, clip.subject, "rest")
-    resting = np.clip(rest.normal(0, 0.035, actions.shape[1]), 0, 0.09)
-    resting += np.clip(rng.normal(0, 0.02, actions.shape[1]), 0, 0.05)
-    fixed = ("eye", "jaw", "tongue", "mouthLeft", "mouthRight", "mouthClose", "mouthFunnel")
-    for i, name in enumerate(head.actions):
-        if name.startswith(fixed):
-            resting[i] = 0
+    resting = rest_actions(rest, rng)
     gaze_x, gaze_y = rng.normal(0, 0.08), rng.normal(0, 0.06)
     gaze = {
         "eyeLookOutLeft": gaze_x, "eyeLookInRight": gaze_x, "eyeLookInLeft": -gaze_x,
@@ -186,6 +180,21 @@ def act(clip: Clip, rng: np.random.Generator, seed: int) -> tuple[np.ndarray, np
         2 * np.pi * (rng.uniform(0.5, 1.2, 3) * time + rng.uniform(0, 1, 3))
     )
     return actions, (base + drift + sway).astype(np.float32)
+
+
+def rest_actions(subject: np.random.Generator, clip: np.random.Generator) -> np.ndarray:
+    """Actions (52,) of a resting face, which is not empty: it differs by subject, a little by clip.
+
+    Both are generators: what follows from one is the subject's, from the other the clip's.
+    """
+    actions = load_head().actions
+    resting = np.clip(subject.normal(0, 0.035, len(actions)), 0, 0.09)
+    resting += np.clip(clip.normal(0, 0.02, len(actions)), 0, 0.05)
+    fixed = ("eye", "jaw", "tongue", "mouthLeft", "mouthRight", "mouthClose", "mouthFunnel")
+    for i, name in enumerate(actions):
+        if name.startswith(fixed):
+            resting[i] = 0
+    return resting
 
 
 def _write_frame(

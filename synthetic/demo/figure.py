@@ -13,6 +13,7 @@ from .skin import Looks, atlas_uv, hair_depth, mean_head, on_ears, paint, smooth
 from .wear import FacePoints, GlassesStyle, Part, collar, glasses, join, long_hair
 
 SKIN, EYE, MOUTH, HAIR, FRAME, OTHER = range(1, 7)  # what a face belongs to; 0 is the backdrop
+STAYS = np.zeros(3, np.float32)
 GLOSS = {SKIN: 0.09, EYE: 0.0, MOUTH: 0.09, HAIR: 0.06, FRAME: 0.5, OTHER: 0.02}
 
 
@@ -170,13 +171,18 @@ def _faces_to_vertices(faces: np.ndarray, vertices: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (faces.T.ravel(), columns)), (vertices, len(faces)))
 
 
-def pose(figure: Figure, moved: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The moved head (V, 3) and its rotation (3, 3) -> vertices and normals of everything."""
+def pose(
+    figure: Figure, moved: np.ndarray, turn: np.ndarray, shift: np.ndarray = STAYS
+) -> tuple[np.ndarray, np.ndarray]:
+    """The moved head (V, 3), its rotation (3, 3) and its shift (3,) in metres, which are in
+    `moved` already -> vertices and normals of everything."""
     head_faces = load_head().faces.numpy()
     on_head = figure.normal_sum[: len(moved), : len(head_faces)]
     normals = _normals(on_head, moved, head_faces)
     hair = moved[figure.scalp] + normals[figure.scalp] * figure.thickness[:, None]
-    vertices = np.concatenate([moved, hair, figure.worn @ turn.T, figure.still]).astype(np.float32)
+    vertices = np.concatenate([moved, hair, figure.worn @ turn.T + shift, figure.still]).astype(
+        np.float32
+    )
     return vertices, _normals(figure.normal_sum, vertices, figure.faces)
 
 

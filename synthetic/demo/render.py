@@ -9,12 +9,10 @@ import torch
 from deca.anny.head import load_head, rotation_matrix
 from deca.raycast import Hits, Scene, perspective_rays
 
-from .figure import EYE, Figure, pose
+from .figure import EYE, STAYS, Figure, pose
 from .skin import EYE_CENTRE, eye_colours, look_up, mean_head, smoothstep
 
-WIDTH, HEIGHT = 240, 280
 DISTANCE = 1.0  # camera to the origin of the head, in metres
-EYE_ROW, EYES_TO_CHIN = 0.43, 0.47  # of the picture's height, at zoom 1
 EDGE_DEPTH = 0.005  # metres between neighbouring pixels that make an outline
 
 
@@ -34,9 +32,23 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """Where from, and through which points, N = HEIGHT * WIDTH pixels look."""
+class Film:
+    """A picture's size in pixels, and where faces are in it: shares of its height, at zoom 1."""
 
+    height: int
+    width: int
+    eye_row: float
+    eyes_to_chin: float
+
+
+CROP = Film(280, 240, 0.43, 0.47)  # as in registered crops
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where from, and through which points, N = height * width pixels look."""
+
+    shape: tuple[int, int]  # height, width
     eye: np.ndarray  # (3,)
     directions: np.ndarray  # (N, 3)
     pixel: np.float32  # the step between directions of neighbouring pixels
@@ -46,44 +58,52 @@ class Camera:
 def render(
     figure: Figure, setting: Setting, actions: np.ndarray, rotation: np.ndarray
 ) -> np.ndarray:
-    """Facial actions (T, 52), head rotations (T, 3) -> (T, HEIGHT, WIDTH, 3) float32 in [0, 1]."""
+    """Facial actions (T, 52), head rotations (T, 3) -> (T, 280, 240, 3) float32 in [0, 1]."""
     with torch.no_grad():
         matrices = rotation_matrix(torch.from_numpy(rotation.astype(np.float32)))
         heads = load_head().move(torch.from_numpy(figure.neutral)[None], torch.from_numpy(actions))
         moved, turns = (heads @ matrices.mT).numpy(), matrices.numpy()
     camera = place_camera(figure, setting)
     # A head hardly moves within a clip: which lamps reach a vertex is found once, in frame 0.
-    arrives = _arrives(figure, setting, *pose(figure, moved[0], turns[0]))
+    arrives = light_arriving(figure, setting, *pose(figure, moved[0], turns[0]))
     frames = [
-        _picture(figure, setting, camera, arrives, moved[t], turns[t]) for t in range(len(actions))
+        picture(figure, setting, camera, arrives, moved[t], turns[t]) for t in range(len(actions))
     ]
     return np.stack(frames)
 
 
-def place_camera(figure: Figure, setting: Setting) -> Camera:
+def place_camera(figure: Figure, setting: Setting, film: Film = CROP) -> Camera:
     """Eyes and chin come to the same places in everybody's pictures, as in registered crops."""
     eyes = (figure.points.eyes[0] + figure.points.eyes[1]) / 2
-    metres = (eyes[1] - figure.points.chin[1]) / (EYES_TO_CHIN * HEIGHT * setting.zoom)  # a pixel
-    middle = eyes[1] - metres * HEIGHT * (0.5 - EYE_ROW)
+    pixels = film.eyes_to_chin * film.height * setting.zoom
+    metres = (eyes[1] - figure.points.chin[1]) / pixels  # a pixel
+    middle = eyes[1] - metres * film.height * (0.5 - film.eye_row)
     eye = np.array([setting.shift[0], middle + setting.shift[1], DISTANCE], np.float32)
     focal = (DISTANCE - eyes[2]) / metres
-    directions = perspective_rays(HEIGHT, WIDTH, focal)[1]
+    directions = perspective_rays(film.height, film.width, focal)[1]
     top, bottom = (np.array(colour, np.float32) for colour in setting.backdrop)
-    share = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
-    shade = 1 - 0.25 * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None] ** 2
+    share = np.linspace(0, 1, film.height, dtype=np.float32)[:, None, None]
+    shade = 1 - 0.25 * np.linspace(-1, 1, film.width, dtype=np.float32)[None, :, None] ** 2
     backdrop = ((top + (bottom - top) * share) * shade).reshape(-1, 3)
-    return Camera(eye, directions, np.float32(1 / focal), backdrop)
+    shape = film.height, film.width
+    return Camera(shape, eye, directions, np.float32(1 / focal), backdrop)
 
 
-def _picture(
+def picture(
     figure: Figure,
     setting: Setting,
     camera: Camera,
     arrives: np.ndarray,
     moved: np.ndarray,
     turn: np.ndarray,
+    shift: np.ndarray = STAYS,
 ) -> np.ndarray:
-    vertices, normals = pose(figure, moved, turn)
+    """A moved, turned and shifted head (V, 3) -> its picture (height, width, 3) in [0, 1].
+
+    turn (3, 3) and shift (3,): its rotation, and its way in metres, which are in `moved` already.
+    arrives: from light_arriving, of this pose or one near to it.
+    """
+    vertices, normals = pose(figure, moved, turn, shift)
     scene = Scene(vertices, figure.faces)
     hits, directions, pixels, outlined = _look(scene, figure, camera)
     seen = np.flatnonzero(hits.mask)
@@ -95,11 +115,13 @@ def _picture(
     colours[seen] = _reflectance(figure, face, bary) * lit[:, :3] + lit[:, 3:]
     on_eye = np.flatnonzero(figure.kinds[face] == EYE)
     colours[seen[on_eye]] += _glints(setting, _place(face[on_eye], bary[on_eye]), turn)
-    _add_lenses(colours, figure, setting, camera.eye, directions, hits.depth, turn)
+    if figure.lenses is not None:
+        placed = figure.lenses.vertices @ turn.T + shift
+        _add_lenses(colours, figure, setting, camera.eye, directions, hits.depth, placed)
 
     image = colours[: len(camera.backdrop)]
     image[outlined] = colours[len(camera.backdrop) :].reshape(len(outlined), -1, 3).mean(1)
-    return np.sqrt(np.clip(image, 0, 1)).reshape(HEIGHT, WIDTH, 3)
+    return np.sqrt(np.clip(image, 0, 1)).reshape(*camera.shape, 3)
 
 
 def _look(
@@ -111,7 +133,7 @@ def _look(
     each come last, in order.
     """
     first = scene.first_hit(camera.eye, camera.directions)
-    shape = HEIGHT, WIDTH
+    shape = camera.shape
     kinds = np.where(first.mask, figure.kinds[first.face], 0).reshape(shape)
     depth = np.where(first.mask, first.depth, 9).reshape(shape)
     edge = np.zeros(shape, bool)
@@ -166,7 +188,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def _arrives(
+def light_arriving(
     figure: Figure, setting: Setting, vertices: np.ndarray, normals: np.ndarray
 ) -> np.ndarray:
     """How much of each lamp's light reaches each vertex, (V, K) in [0, 1].
@@ -248,13 +270,12 @@ def _add_lenses(
     eye: np.ndarray,
     directions: np.ndarray,
     depth: np.ndarray,
-    turn: np.ndarray,
+    placed: np.ndarray,
 ) -> None:
-    """Darken and veil what lies behind the lenses, if any, with a reflection, in place."""
+    """Darken and veil what lies behind the lenses, `placed`, with a reflection, in place."""
     lenses, style = figure.lenses, figure.person.glasses
     if lenses is None or style is None:
         return
-    placed = lenses.vertices @ turn.T
     slopes = (placed[:, 1] - eye[1]) / (eye[2] - placed[:, 2])
     near = np.flatnonzero((directions[:, 1] > slopes.min()) & (directions[:, 1] < slopes.max()))
     hits = Scene(placed, lenses.faces).first_hit(eye, directions[near])

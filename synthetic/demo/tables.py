@@ -54,7 +54,7 @@ def write_tables(root: Path, clips: list[Clip]) -> None:
         own = [clip for clip in clips if clip.data == data]
         if own:
             sheet, table = rows(own)
-            _write_xlsx(root / TABLES[data], sheet, table)
+            write_xlsx(root / TABLES[data], {sheet: table})
     with write_whole(root / "truth.csv") as path:
         truth(clips).to_csv(path, index=False)
 
@@ -105,13 +105,14 @@ def _samm_rows(clips: list[Clip]) -> tuple[str, list[list]]:
     return "MICRO_ONLY", table
 
 
-def _write_xlsx(path: Path, sheet: str, rows: list[list]) -> None:
-    """Write one sheet; the same rows give the same bytes, whatever the clock says."""
+def write_xlsx(path: Path, sheets: dict[str, list[list]]) -> None:
+    """Write sheets by name; the same rows give the same bytes, whatever the clock says."""
     book = openpyxl.Workbook()
-    table = book.worksheets[0]
-    table.title = sheet
-    for row in rows:
-        table.append(row)
+    book.remove(book.worksheets[0])
+    for name, rows in sheets.items():
+        table = book.create_sheet(name)
+        for row in rows:
+            table.append(row)
     with write_whole(path) as part:
         book.save(part)
         with zipfile.ZipFile(part) as written:
