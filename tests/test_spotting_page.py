@@ -211,3 +211,11 @@ def test_the_command_writes_page_and_overlay(spotted):
     assert done.stdout.count("wrote ") == 2
     done = call("report.spotting.__main__", "--spotted", spotted / "gone")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_one_faulty_video_does_not_stop_the_others(spotted, tmp_path):
+    other = write_spotting(tmp_path / "a", "gone.avi")
+    done = call("report.spotting.__main__", "--spotted", tmp_path, "--thumbnails")
+    assert done.returncode == 1
+    assert "a: no page, or not all of it: " in done.stderr and "gone.avi" in done.stderr
+    assert not (other / "report.html").exists() and (spotted / "report.html").is_file()
