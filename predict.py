@@ -62,7 +62,6 @@ def main(
     if weights is not None and not weights.exists():
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
-    from data.corpora.description import CLASSES
     from loso.predict import check_classifier_prior, load_classifier
     from loso.predict_many import (
         Predictions,
@@ -75,7 +74,7 @@ def main(
     classifier = load_classifier(weights)
     check_classifier_prior(classifier, prior)
     classify = _reader(classifier, weights, assets, face, prior, device)
-    columns = CLASSES[classifier.settings.classes]
+    columns = classifier.classes
     if clip is not None:
         facts = classify(listed[0])
         print(jsonlib.dumps(facts)) if json else _print_table(facts)

@@ -78,7 +78,8 @@ class SpotScore:
     videos: int
     counts: dict[str, Counts]
     recognition: dict[str, Recognition]
-    thresholds: dict[str, float] | None = None  # by held-out subject and kind, where trained
+    # By held-out subject and kind, where trained; infinite where nothing is kept.
+    thresholds: dict[str, float] | None = None
 
     def strs(self, row: str) -> float | None:
         """F1 of spotting times F1 of recognition."""
@@ -96,9 +97,13 @@ class SpotScore:
                 known = self.recognition[row]
                 rows[row] |= {"recognised": asdict(known) | {"f1": known.f1}}
                 rows[row] |= {"strs": self.strs(row)}
+        trained = {
+            name: None if np.isinf(least) else least
+            for name, least in (self.thresholds or {}).items()
+        }
         return {
             "corpus": self.corpus, "videos": self.videos, "iou": IOU, "rows": rows,
-            "thresholds": self.thresholds,
+            "thresholds": trained,
         }  # fmt: skip
 
 

@@ -190,11 +190,12 @@ def _frame(rows: list[dict], which: str) -> pd.DataFrame:
 
 
 def _number(value: object) -> float | None:
+    text = str(value).strip()
     try:
-        number = float(str(value).strip())
+        number = float(text)
     except ValueError:
         return None
-    return number if number == number else None
+    return None if number != number or "_" in text else number  # 006_1 is Python's 61
 
 
 def match_names(names: pd.DataFrame, known: list[str]) -> pd.Series:
