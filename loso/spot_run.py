@@ -20,7 +20,14 @@ from data.spotting.reader import Film, open_film
 from data.spotting.track import follow_film
 
 from .spot_files import Spotted, write_spotted, write_tables
-from .spotting import classify, find_intervals, load_spotter, motion_maps, rows_at_rate, score_moments
+from .spotting import (
+    classify,
+    find_intervals,
+    load_spotter,
+    motion_maps,
+    rows_at_rate,
+    score_moments,
+)
 from .synthetic_weights import load_synthetic
 
 STATE = "state"  # folder in a video's, of what a run that is stopped goes on from
@@ -160,8 +167,7 @@ def spot_film(
     maps = motion_maps(film, track, intervals)
     classes = classify(maps, load_synthetic())
     intervals = [
-        replace(one, classes=named, map=map_)
-        for one, named, map_ in zip(intervals, classes, maps)
+        replace(one, classes=named, map=map_) for one, named, map_ in zip(intervals, classes, maps)
     ]
     return write_spotted(out, Spotted(name, film, track, scores, intervals))
 

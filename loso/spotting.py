@@ -5,6 +5,7 @@ motion (models/spotter.py) finds the intervals in their curves; the motion from 
 read by the motion network that classifies clips.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around t
 THRESHOLDS = {"micro": 0.5, "macro": 0.5}
 SHOWN = 0.1  # of a full unit: a weaker one is not named
 BESIDE_STRONGEST = 0.3  # of the strongest unit: so is one that is weaker than that
+NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO
 LEADS = 2.0  # times the other side's level makes a unit one-sided
 EXPRESSION = [COLUMNS.index(name) for name in ACTIONS if not name.startswith("eyeBlink")]
 
@@ -59,35 +61,52 @@ class Interval:
     map: np.ndarray | None = None
 
 
-def load_spotter(path: Path = WEIGHTS) -> Spotter:
-    """The network with the weights of a file, in evaluation mode; UserError if it is none."""
+@dataclass(frozen=True)
+class TrainedSpotter:
+    """The network, and what its scores are worth: an interval of score s is an expression with
+    the probability sigmoid(slope logit(s) + offset), on synthetic motion it did not learn from."""
+
+    network: Spotter
+    slope: float
+    offset: float
+
+    def confidence(self, scores: np.ndarray) -> np.ndarray:
+        """Scores in [0, 1] -> probabilities."""
+        odds = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / (1 - np.clip(scores, 1e-6, 1 - 1e-6)))
+        return 1 / (1 + np.exp(-(self.slope * odds + self.offset)))
+
+
+def load_spotter(path: Path = WEIGHTS) -> TrainedSpotter:
+    """The spotter of a file, in evaluation mode; UserError if it is none."""
     network = Spotter(CHANNELS)
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:
+            slope, offset = json.loads(file.metadata()["made by"])["calibration"]
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         fault = one_line(error)
         raise UserError(f"{path}: {fault}; python -m tools.make_spotter makes it") from error
-    return network.eval()
+    return TrainedSpotter(network.eval(), slope, offset)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """At RATE from the first frame on: scores (2, T) of micro and macro, reach (2, T) in frames."""
+    """At RATE from the first frame on: the confidence (2, T) in an interval around of either kind,
+    micro and macro, and reach (2, T) in frames to its onset and offset."""
 
     scores: np.ndarray
     reach: np.ndarray
 
 
 @torch.no_grad()
-def score_moments(values: np.ndarray, network: Spotter) -> Scores:
+def score_moments(values: np.ndarray, spotter: TrainedSpotter) -> Scores:
     """Columns (T, K) at RATE -> what the network says of every moment, window after window."""
     scores, reach = [], []
     for low, first, last, high in _windows(len(values)):
         curves = torch.from_numpy(curve_channels(values[low:high]))
-        logits, distance = network(curves[None])
+        logits, distance = spotter.network(curves[None])
         part = np.s_[:, first - low : last - low]
-        scores.append(logits[0].sigmoid().numpy()[part])
+        scores.append(spotter.confidence(logits[0].sigmoid().numpy())[part])
         reach.append(distance[0].numpy()[part])
     found = np.concatenate(scores, 1)
     found[:, ~np.isfinite(values[:, 0])] = 0
@@ -119,6 +138,8 @@ def find_intervals(
         )
         offset = max(offset, min(onset + 2, len(track.times) - 1))
         onset = max(min(onset, offset - 2), 0)
+        if one.kind == "micro":
+            onset, offset = _within_micro(track, onset, offset)
         if offset - onset < 2 or ((breaks > onset) & (breaks <= offset)).any():
             continue
         kind = kind_of(track, onset, offset)
@@ -131,9 +152,21 @@ def find_intervals(
 
 def kind_of(track: Track, onset: int, offset: int) -> str:
     """micro up to half a second, both frames counted in; else macro."""
-    step = float(np.median(np.diff(track.times))) if len(track.times) > 1 else 0.0
-    long = track.times[offset] - track.times[onset] + step > MICRO + 1e-6
+    long = track.times[offset] - track.times[onset] + _step(track) > MICRO + 1e-6
     return "macro" if long else "micro"
+
+
+def _within_micro(track: Track, onset: int, offset: int) -> tuple[int, int]:
+    """An interval that looks micro and is a little longer than one can be, cut at both ends."""
+    if track.times[offset] - track.times[onset] + _step(track) > MICRO * NEARLY:
+        return onset, offset
+    while kind_of(track, onset, offset) != "micro" and offset - onset > 2:
+        onset, offset = (onset + 1, offset) if (offset - onset) % 2 else (onset, offset - 1)
+    return onset, offset
+
+
+def _step(track: Track) -> float:
+    return float(np.median(np.diff(track.times))) if len(track.times) > 1 else 0.0
 
 
 def _apex_and_units(

@@ -251,9 +251,7 @@ def _is_old(state: State, values: np.ndarray) -> bool:
     """Whether the reference has to be renewed."""
     turned = np.abs(values - state.values)[[COLUMNS.index(name) for name in POSE[:2]]].max()
     zoom = np.linalg.inv(state.reference_at) @ state.to_image
-    return (
-        state.age >= RENEW or turned > TURNED or np.abs(zoom[:2, :2] - np.eye(2)).max() > ZOOMED
-    )
+    return state.age >= RENEW or turned > TURNED or np.abs(zoom[:2, :2] - np.eye(2)).max() > ZOOMED
 
 
 def _small(channel: np.ndarray) -> np.ndarray:

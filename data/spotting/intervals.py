@@ -11,14 +11,14 @@ SHARED = 0.25  # intervals that overlap by more (IoU) are one
 
 @dataclass(frozen=True)
 class Candidate:
-    """An interval in frames at the network's rate, both ends included, and its score in [0, 1].
-
-    scores: of micro and macro."""
+    """An interval in frames at the network's rate, both ends included; at: the moment that says
+    so; score in [0, 1]; kind: which of micro and macro it looks like, whatever its length."""
 
     onset: float
     offset: float
-    at: int  # the moment that says so
+    at: int
     score: float
+    kind: str
 
     @property
     def length(self) -> float:
@@ -39,7 +39,8 @@ def candidates(scores: np.ndarray, reach: np.ndarray, least: float = LEAST) -> l
     for t in order:
         if not alive[t]:
             continue
-        taken.append(Candidate(float(onset[t]), float(offset[t]), int(t), float(best[t])))
+        kind = "micro" if scores[0, t] >= scores[1, t] else "macro"
+        taken.append(Candidate(float(onset[t]), float(offset[t]), int(t), float(best[t]), kind))
         shared = np.minimum(offset, offset[t]) - np.maximum(onset, onset[t]) + 1
         whole = np.maximum(offset, offset[t]) - np.minimum(onset, onset[t]) + 1
         alive &= shared / np.maximum(whole, 1) <= SHARED

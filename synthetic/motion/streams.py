@@ -115,9 +115,7 @@ def _from_renewals(
     return errors
 
 
-def _from_light(
-    timeline: Timeline, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
+def _from_light(timeline: Timeline, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     errors = np.zeros(shape)
     at = np.arange(shape[0])
     for event in timeline.events:

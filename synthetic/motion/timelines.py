@@ -31,7 +31,7 @@ class Life:
     blinks: tuple[float, float] = (6, 25)
     glances: tuple[float, float] = (2, 15)
     speech: tuple[float, float] = (0, 3)
-    turns: tuple[float, float] = (0, 6)
+    turns: tuple[float, float] = (0, 8)
     fidgets: tuple[float, float] = (0, 2)
     lights: tuple[float, float] = (0, 2)
     micro_strength: tuple[float, float] = (0.12, 0.65)
@@ -152,7 +152,9 @@ def _express(
         return None
     busy[first : first + length] = True
     span = length - 1
-    hold = int(span * (rng.uniform(0, 0.5) if kind == "macro" else rng.choice([0, rng.uniform(0, 0.25)])))
+    hold = int(
+        span * (rng.uniform(0, 0.5) if kind == "macro" else rng.choice([0, rng.uniform(0, 0.25)]))
+    )
     rise = int(np.clip(round((span - hold) * rng.uniform(0.3, 0.65)), 2, span - hold - 2))
     course = _pulse(frames, first, rise, hold, span - hold - rise, rng.uniform(0.8, 1.4))
     label = int(rng.integers(3))
@@ -178,9 +180,7 @@ def _express(
     return Event(kind, first, first + rise + hold // 2, first + span, label, units)
 
 
-def _blink(
-    rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]
-) -> int:
+def _blink(rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]) -> int:
     rise, hold = int(rng.integers(2, 5)), int(rng.choice([0, 0, 0, 1, 3, 10]))
     fall = int(rng.integers(3, 9))
     course = _pulse(len(actions), at, rise, hold, fall, 1.0) * rng.uniform(0.4, 1.0)
@@ -194,9 +194,7 @@ def _blink(
     return rise + hold + fall
 
 
-def _glance(
-    rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]
-) -> int:
+def _glance(rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]) -> int:
     length, jump = int(rng.uniform(0.2, 3) * RATE), int(rng.integers(1, 3))
     course = _pulse(len(actions), at, jump, length, jump, 1.0) * rng.uniform(0.05, 0.5)
     for way in rng.choice(list(GAZE), int(rng.integers(1, 3)), replace=False):
@@ -208,9 +206,7 @@ def _glance(
     return length + 2 * jump
 
 
-def _fidget(
-    rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]
-) -> int:
+def _fidget(rng: np.random.Generator, at: int, actions: np.ndarray, columns: dict[str, int]) -> int:
     name, most = FIDGETS[rng.integers(len(FIDGETS))]
     length = int(rng.uniform(0.3, 2) * RATE)
     rise = max(2, length // 3)
