@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def write_spotted(out: Path, spotted: Spotted) -> dict:
                      spotted.scores.scores.max(0))  # fmt: skip
     _write_frames(folder / FRAMES, spotted.track, rows)
     shown = []
+    for old in (folder / "intervals").glob("*.npz"):  # of an earlier run
+        old.unlink()
     for one in spotted.intervals:
         path = ""
         if one.map is not None:
@@ -176,7 +179,9 @@ def _unit_windows(track: Track) -> Iterator[tuple[slice, np.ndarray, np.ndarray]
         rest = _resting(levels, beside)
         levels = (levels - rest)[first - low : last - low]
         second = np.abs(np.diff(levels, 2, axis=0)) if len(levels) > 2 else levels * 0
-        tremble = np.nan_to_num(np.nanmedian(second, 0).max(-1) / 1.65)
+        with warnings.catch_warnings():  # a stretch without a face has no level
+            warnings.simplefilter("ignore", RuntimeWarning)
+            tremble = np.nan_to_num(np.nanmedian(second, 0).max(-1) / 1.65)
         yield np.s_[first:last], levels, tremble
 
 
@@ -187,9 +192,7 @@ def _resting(levels: np.ndarray, beside: int) -> np.ndarray:
     reach = beside // stride
     padded = np.pad(few, ((reach, reach), (0, 0), (0, 0)), constant_values=np.nan)
     views = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
-    import warnings
-
-    with warnings.catch_warnings():  # a stretch without a face has no level
+    with warnings.catch_warnings():  # as above
         warnings.simplefilter("ignore", RuntimeWarning)
         rest = np.nanpercentile(views, SELDOM, axis=-1)
     at = np.arange(len(levels)) / stride

@@ -130,25 +130,25 @@ def _outcomes(
 _advance: Callable[[int], None]  # of a worker process
 
 
-def _start(said) -> None:  # noqa: ANN001
+def _start(said) -> None:
     global _advance
     _advance = said.put
 
 
 def _in_worker(name: str, film: Film, out: Path, settings: SpotSettings) -> Outcome:
-    return _one(name, film, out, settings, _advance)
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        name, facts, _ = _one(name, film, out, settings, _advance)
+    return name, facts, said.getvalue().splitlines()
 
 
 def _one(
     name: str, film: Film, out: Path, settings: SpotSettings, advance: Callable[[int], None]
 ) -> Outcome:
     """Look through one film."""
-    with contextlib.redirect_stderr(io.StringIO()) as said:
-        try:
-            facts: dict | str = spot_film(name, film, out, settings, advance)
-        except UserError as error:
-            facts = str(error)
-    return name, facts, said.getvalue().splitlines()
+    try:
+        return name, spot_film(name, film, out, settings, advance), []
+    except UserError as error:
+        return name, str(error), []
 
 
 def spot_film(

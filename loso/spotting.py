@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from common.checkpoints import one_line
 from common.errors import UserError
-from data.corpora.description import CLASSES
+from data.corpora.known import CLASSES
 from data.motion.flow import (
     FLOW_SIDE,
     MOTION_SIZE,
@@ -133,8 +133,7 @@ def find_intervals(
     intervals = []
     for one in candidates(found.scores, found.reach, min(thresholds.values())):
         onset, offset = (
-            int(round(float(np.interp(t, np.arange(len(grid)), grid))))
-            for t in (one.onset, one.offset)
+            round(float(np.interp(t, np.arange(len(grid)), grid))) for t in (one.onset, one.offset)
         )
         offset = max(offset, min(onset + 2, len(track.times) - 1))
         onset = max(min(onset, offset - 2), 0)

@@ -27,7 +27,8 @@ class Spotter(nn.Module):
         self.drop = nn.Dropout(0.1)
         self.score = nn.Conv1d(WIDTH, 2, 1)
         self.reach = nn.Conv1d(WIDTH, 2, 1)
-        nn.init.constant_(self.score.bias, -3.0)
+        assert self.score.bias is not None and self.reach.bias is not None
+        nn.init.constant_(self.score.bias, -3.0)  # nearly always nothing
         nn.init.constant_(self.reach.bias, 2.0)
 
     def forward(self, curves: Tensor) -> tuple[Tensor, Tensor]:

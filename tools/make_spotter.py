@@ -196,6 +196,8 @@ def judge(
 
 def calibrate(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     """a, b: an interval of score s is right with the probability sigmoid(a logit(s) + b)."""
+    if not 0 < right.sum() < len(right):
+        raise UserError("too few streams or epochs: nothing is spotted, right and wrong")
     odds = np.log(scores / (1 - scores))[:, None]
     model = LogisticRegression(C=1e3).fit(odds, right)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
@@ -210,8 +212,8 @@ def best_f1(scores: np.ndarray, right: np.ndarray, true: int) -> float:
 
 def main(
     people: int = 1000,
-    streams: int = 600,
-    epochs: int = 8,
+    streams: int = 1200,
+    epochs: int = 10,
     seed: int = 18,
     out: Path = WEIGHTS,
     actions: bool = True,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 import cv2
 import numpy as np
 
-from data.face_search import STRANGEST
+from data.face_search import STRANGEST, UNSTEADIEST, unsteadiness
 from data.face_shape import face_shape
 from data.landmarks import LandmarkFinder
 from data.motion.flow import MOTION_SIZE, face_frame, face_mask
@@ -28,6 +28,7 @@ ZOOMED = 0.06  # share of its size, and radians of roll
 CHECK = 15  # frames between looks at the landmarks
 STRAY = 0.07  # of the frame's width: a crop further from where the landmarks say is laid anew
 ALIKE = 0.55  # correlation of two looks of one face, at least
+DOUBT = 60  # frames between looks at whether there is a face at all; a multiple of CHECK
 SEARCH = 10  # frames between searches while there is no face
 SLACK = 0.008  # of the frame's width: the crop stays where it is for less
 
@@ -131,9 +132,9 @@ class Follower:
         """Go on from what `save` gave."""
         self.count, self.state = int(kept["count"]), None
         if "state_aspect" in kept:
-            values = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
-            values |= {"aspect": float(values["aspect"]), "age": int(values["age"])}
-            self.state = State(**values)
+            arrays = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
+            aspect, age = float(arrays.pop("aspect")), int(arrays.pop("age"))
+            self.state = State(**arrays, aspect=aspect, age=age)
 
     def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
         """Look for a face, and start on it; no_face() where there is none."""
@@ -172,18 +173,26 @@ class Follower:
         """Whether the crop lies on a face; a reading where it had to be found anew."""
         state = self.state
         assert state is not None
+        if alike < ALIKE:
+            return self._begin(grey, state.values)
         there = _moved(state.to_image, state.points)
         points = self.finder.in_box(grey, self.finder.box_of(there))
-        if face_shape().strangeness(points) > STRANGEST["followed"] or _eyes_apart(points) < 8:
-            return self._begin(grey, state.values) if alike < ALIKE else None
+        strange = face_shape().strangeness(points) > STRANGEST["followed"]
+        if strange or _eyes_apart(points) < 8:
+            return None
+        if self.count % DOUBT == 0 and self._is_gone(grey, points):
+            self.state = None
+            return no_face()
         frame, _ = face_frame(points)
-        to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
-        off = np.linalg.inv(state.to_image) @ to_image
-        if alike < ALIKE:
-            return self._start(grey, points, state.values)
+        off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         if _farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
             return replace(self._start(grey, points, state.values), began=False)
         return None
+
+    def _is_gone(self, grey: np.ndarray, points: np.ndarray) -> bool:
+        """Whether landmarks lie on no face: they go with their box, and no detector sees one."""
+        gone = unsteadiness(grey, points, self.finder) > UNSTEADIEST["followed"]
+        return gone and self._detect(grey) is None
 
 
 def take_look(grey: np.ndarray, to_image: np.ndarray) -> np.ndarray:

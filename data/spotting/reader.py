@@ -56,7 +56,8 @@ class Frame:
 def open_film(path: Path, fps: float | None = None, first: int = 0) -> Film:
     """Look at a video's header, or at a folder of frames, whose rate `fps` has to be given.
 
-    first: the number of a video file's first frame. UserError for what is neither, for a folder without a rate, and where `fps` is no rate.
+    first: the number of a video file's first frame. UserError for what is neither, for a folder
+    without a rate, and where `fps` is no rate.
     """
     if fps is not None and not 1 <= fps <= FASTEST:
         raise UserError(f"--fps {fps:g}: frames a second, 1 to {FASTEST:g}")

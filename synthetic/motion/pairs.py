@@ -102,6 +102,7 @@ class View:
 
 
 def see_person(head: Head, domain: Domain, rng: np.random.Generator, side: int) -> View:
+    """Draw a person of a domain, and see what each pixel of the face's frame shows of them."""
     identity = sample_identity(head, rng)
     with torch.no_grad():
         neutral = head.neutral(

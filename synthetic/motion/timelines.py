@@ -5,7 +5,6 @@ to half a second) and longer ones (macro); beside them lids blink, eyes wander, 
 the head turns, nods and sways, and a face at rest drifts a little.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,41 +79,51 @@ def draw_timeline(
 ) -> Timeline:
     """What happens within some frames; `columns` numbers the head's facial actions."""
     actions = np.zeros((frames, len(columns)), np.float32)
-    events: list[Event] = []
-    minutes = frames / RATE / 60
     busy = np.zeros(frames, bool)
-    if rng.random() >= life.still:
-        for kind, often in (("macro", life.macro), ("micro", life.micro)):
-            for _ in range(rng.poisson(rng.uniform(*often) * minutes)):
-                event = _express(rng, kind, busy, actions, columns, life)
-                events += [] if event is None else [event]
+    calm = rng.random() < life.still
+    events = [] if calm else _expressions(rng, busy, actions, columns, life)
     for kind, often, add in (
         ("blink", life.blinks, _blink),
         ("gaze", life.glances, _glance),
         ("fidget", life.fidgets, _fidget),
     ):
-        for _ in range(rng.poisson(rng.uniform(*often) * minutes)):
-            at = int(rng.integers(frames))
+        for at in _starts(rng, frames, often):
             events.append(_event(kind, at, at + add(rng, at, actions, columns), frames))
-    for _ in range(rng.poisson(rng.uniform(*life.speech) * minutes)):
-        at, length = int(rng.integers(frames)), int(rng.uniform(1.0, 8.0) * RATE)
-        if busy[at : at + length].any() and rng.random() < 0.9:
-            continue
-        _speak(rng, at, length, actions, columns)
-        events.append(_event("speech", at, at + length, frames))
+    for at in _starts(rng, frames, life.speech):
+        length = int(rng.uniform(1.0, 8.0) * RATE)
+        if not busy[at : at + length].any() or rng.random() > 0.9:
+            _speak(rng, at, length, actions, columns)
+            events.append(_event("speech", at, at + length, frames))
     turn = _sway(rng, frames, life)
-    for _ in range(rng.poisson(rng.uniform(*life.turns) * minutes)):
-        at = int(rng.integers(frames))
+    for at in _starts(rng, frames, life.turns):
         events.append(_event("turn", at, at + _turn(rng, at, turn, life), frames))
-    for _ in range(rng.poisson(rng.uniform(*life.lights) * minutes)):
-        at = int(rng.integers(frames))
+    for at in _starts(rng, frames, life.lights):
         events.append(_event("light", at, at + int(rng.choice([1, 8, 60])), frames))
-    drift = _smooth(rng, frames, 6 * RATE, actions.shape[1])
-    actions += drift * rng.uniform(0, 0.015)
-    for i, name in enumerate(columns):
-        if name in ("jawForward", "tongueOut", "cheekPuff"):
-            actions[:, i] = 0
+    drift = _smooth(rng, frames, 6 * RATE, actions.shape[1]) * rng.uniform(0, 0.015)
+    moving = [name not in ("jawForward", "tongueOut", "cheekPuff") for name in columns]
+    actions += drift * np.array(moving, np.float32)
     return Timeline(actions, turn, sorted(events, key=lambda event: event.onset))
+
+
+def _starts(rng: np.random.Generator, frames: int, often: tuple[float, float]) -> list[int]:
+    """When something begins that happens so often a minute."""
+    count = rng.poisson(rng.uniform(*often) * frames / RATE / 60)
+    return [int(at) for at in rng.integers(frames, size=count)]
+
+
+def _expressions(
+    rng: np.random.Generator,
+    busy: np.ndarray,
+    actions: np.ndarray,
+    columns: dict[str, int],
+    life: Life,
+) -> list[Event]:
+    """Add expressions where there is room for them."""
+    drawn = []
+    for kind, often in (("macro", life.macro), ("micro", life.micro)):
+        for _ in _starts(rng, len(busy), often):
+            drawn.append(_express(rng, kind, busy, actions, columns, life))
+    return [event for event in drawn if event is not None]
 
 
 def _event(kind: str, first: int, last: int, frames: int) -> Event:
@@ -140,9 +149,9 @@ def _express(
     """Add an expression where there is room; None where there is none."""
     frames = len(busy)
     if kind == "micro":
-        length = int(round(rng.uniform(0.17, MICRO) * RATE))  # frames, both ends included
+        length = round(rng.uniform(0.17, MICRO) * RATE)  # frames, both ends included
     else:
-        length = int(round(MICRO * RATE * np.exp(rng.uniform(np.log(1.1), np.log(8)))))
+        length = round(MICRO * RATE * np.exp(rng.uniform(np.log(1.1), np.log(8))))
     gap = int(0.4 * RATE)
     for _ in range(20):
         first = int(rng.integers(gap, max(frames - length - gap, gap + 1)))
@@ -231,7 +240,7 @@ def _speak(
         for name in names_of(action):
             share = most * loud * rng.uniform(0.8, 1.2)
             actions[part, columns[name]] += share * course[: len(fade)] * fade
-    for name in names_of("browOuterUp") + ("browInnerUp",) + names_of("browDown"):
+    for name in (*names_of("browOuterUp"), "browInnerUp", *names_of("browDown")):
         course = _smooth(rng, length, 0.4 * RATE, 1)[: len(fade), 0] * fade
         actions[part, columns[name]] += 0.03 * rng.random() * course
 
@@ -272,8 +281,3 @@ def _smooth(rng: np.random.Generator, frames: int, scale: float, channels: int) 
     a, b, c, d = (values[i + k] for k in (-1, 0, 1, 2))
     curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     return curve.astype(np.float32)
-
-
-def spans(events: list[Event], kind: str) -> Iterator[tuple[int, int]]:
-    """Onset and offset of the events of a kind."""
-    return ((event.onset, event.offset) for event in events if event.kind == kind)
