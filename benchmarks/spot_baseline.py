@@ -6,7 +6,7 @@ description leaves open is decided here: an interval that a window's end cuts is
 window; the check of envelopes by empirical mode decomposition is left
 out. Intervals are numbered as the annotation's frames.
 
-python -m benchmarks.spot_baseline --annotation demo_long/truth_long.csv --root demo_long
+python -m benchmarks.spot_baseline --annotation demo_far/truth_long.csv --root demo_far
 """
 
 import itertools
@@ -47,7 +47,7 @@ PARTS = {
 }
 LEAST = {"brows": 1.8, "mouth": 1.85, "nose": 2.1}  # pixels above the lowest within a second
 OVER_WINDOW = 1.4  # pixels above the window's lowest
-BAND = (1.0, 5.0)  # Hz
+BAND = (1.0, 5.0)  # Hz; without the lower end slow expressions stay whole
 FOOT = 0.33  # share of a peak's height at which it begins and ends
 SPLIT = 0.7  # pixels: least depth of a valley that parts two
 SHARED = 0.34  # overlap of the shorter from which intervals of several points are one
@@ -67,6 +67,7 @@ def main(
     root: Path,
     out: Path = Path("result/spot_baseline.csv"),
     no_offset: NoOffset = "apex",
+    slow: bool = False,
     workers: int = cores(),
 ) -> None:
     """Spot in every video of an annotation, write what was found, score it.
@@ -76,19 +77,20 @@ def main(
         root: the folder that holds the videos.
         out: CSV of the intervals.
         no_offset: what CAS(ME)²'s offset 0 stands for: apex, mirror or leave.
+        slow: keep what is slower than 1 Hz too, which the published band-pass takes out.
         workers: processes that look, one a video.
     """
     read = read_long_annotation(annotation, no_offset=no_offset)
     paths = find_videos(root, read)
     rates = dict(zip(read.expressions["video"], read.expressions["fps"]))
     usual = float(read.expressions["fps"].mode()[0])
-    jobs = [(str(path), rates.get(video, usual)) for video, path in paths.items()]
+    jobs = [(str(path), rates.get(video, usual), slow) for video, path in paths.items()]
     with worker_pool(min(workers, len(jobs)), cv2.setNumThreads, 1) as pool:
         done = pool.map(spot_video, *zip(*jobs))
         found = list(track(done, "spotting", total=len(jobs), transient=True))
     rows = [
         {"video": video, "onset": a, "offset": b, "kind": kind_of(a, b, rate)}
-        for (video, (_, rate)), ends in zip(zip(paths, jobs), found)
+        for (video, (_, rate, _)), ends in zip(zip(paths, jobs), found)
         for a, b in ends
     ]
     with write_whole(out) as part:
@@ -97,7 +99,7 @@ def main(
     print(f"wrote {out}: {len(rows)} intervals in {len(paths)} videos")
 
 
-def spot_video(path: str, fps: float) -> list[tuple[int, int]]:
+def spot_video(path: str, fps: float, slow: bool = False) -> list[tuple[int, int]]:
     """Onset and offset of what moves in a video, by its frames' numbers."""
     every = max(1, round(fps / RATE))
     rate = fps / every
@@ -106,7 +108,7 @@ def spot_video(path: str, fps: float) -> list[tuple[int, int]]:
         curves = _curves(window)
         if curves is None:
             continue
-        pieces = [p for part, curve in curves for p in _peaks(curve, part, rate)]
+        pieces = [p for part, curve in curves for p in _peaks(curve, part, rate, slow)]
         for start, end in _merged(pieces):
             cut = end >= len(window.numbers) - 2 and not last
             if SHORTEST <= end - start + 1 <= LONGEST and not cut:
@@ -188,12 +190,13 @@ def _mean_flow(flow: np.ndarray, point: np.ndarray) -> np.ndarray:
     return near[strong].mean(0)
 
 
-def _peaks(curve: np.ndarray, part: str, rate: float) -> list[tuple[int, int]]:
+def _peaks(curve: np.ndarray, part: str, rate: float, slow: bool = False) -> list[tuple[int, int]]:
     """First and last position of each peak that is high enough."""
-    if len(curve) < 30:
+    if len(curve) < RATE:
         return []
-    band = [min(f, 0.45 * rate) for f in BAND]
-    curve = sosfiltfilt(butter(2, band, "bandpass", fs=rate, output="sos"), curve)
+    low, high = BAND[0], min(BAND[1], 0.45 * rate)
+    kind, ends = ("lowpass", high) if slow else ("bandpass", [low, high])
+    curve = sosfiltfilt(butter(2, ends, kind, fs=rate, output="sos"), curve)
     second = round(rate)
     found = []
     for peak in find_peaks(curve)[0]:
