@@ -10,6 +10,7 @@ from common.errors import UserError
 from loso.groups import print_groups, summarise_groups
 from loso.results import collect, first_seed, summarise, write_tables
 from loso.terminal import print_summary
+from loso.unit_results import collect_units, print_units
 from report.confusion import write_confusions
 from report.figures import Format
 from report.page import write_page
@@ -34,6 +35,15 @@ def main(
     if thumbnails and not html:
         raise UserError("--thumbnails goes with --html")
     log, experiments = collect(result)
+    units = collect_units(result)
+    if log.empty and units.empty:
+        raise UserError(f"{result}: no fold record in any folder; run a train_me_loso script first")
+    if len(units):
+        write_tables(result, {"units.csv": units})
+        print_units(units)
+        print(f"wrote {result / 'units.csv'}")
+    if log.empty:
+        return
     summary = summarise(log, experiments)
     groups = summarise_groups(log, experiments)
     tables = {"result_log.csv": log, "summary.csv": summary, "groups.csv": groups}

@@ -1,9 +1,13 @@
-"""Classify one clip: find its apex, see whether it moves, print class scores and their evidence.
+"""Classify a clip, or many: find each apex, see whether it moves, class scores and evidence.
 
 python predict.py --clip FOLDER_OR_VIDEO_OR_IMAGE [--weights FILE_OR_FOLDER]
+python predict.py --clips FOLDER_OR_LIST_OR_INDEX --out FOLDER
 """
 
 import json as jsonlib
+import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +15,15 @@ from common.cli import run_script
 from common.errors import UserError
 
 if TYPE_CHECKING:
+    from data.clip_list import ListedClip
     from data.motion.stillness import Evidence
+    from loso.predict import Classifier
 
 NONE = "none"  # the prediction where nothing but noise moves
 
 
 def main(
-    clip: Path,
+    clip: Path | None = None,
     weights: Path | None = None,
     onset: int | None = None,
     apex: int | None = None,
@@ -26,8 +32,12 @@ def main(
     face: int | None = None,
     prior: tuple[float, ...] = (),
     device: str = "cpu",
-) -> None:
-    """Class scores of a clip, with the weights in this repository or your own.
+    clips: Path | None = None,
+    root: Path | None = None,
+    out: Path | None = None,
+    strict: bool = False,
+) -> int:
+    """Class scores of a clip or of many, with the weights in this repository or your own.
 
     Args:
         clip: a folder of frames, a video, or one image (for networks without motion).
@@ -42,57 +52,134 @@ def main(
         prior: share of each class that the scores assume, such as 0.5 0.3 0.2 for negative,
             positive, surprise (default: even, as the networks learn); for networks of motion alone.
         device: cpu, cuda, mps or auto.
+        clips: many clips instead: a folder with all clips below it, a text file with a path a
+            line, or an index (.csv), whose onsets and apexes are taken; needs --out.
+        root: what the paths of a list or an index start from (default: the list's own folder).
+        out: folder for predictions.csv and predictions.json.
+        strict: exit code 1 where one of many clips could not be read.
     """
-    if not clip.exists():
-        raise UserError(f"--clip {clip}: no such folder or file")
+    listed = _asked(clip, clips, root, out, onset, apex)
     if weights is not None and not weights.exists():
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
+    from loso.predict import check_classifier_prior, load_classifier
+    from loso.predict_many import (
+        Predictions,
+        as_interval,
+        predict_many,
+        weights_state,
+        write_predictions,
+    )
+
+    classifier = load_classifier(weights)
+    check_classifier_prior(classifier, prior)
+    classify = _reader(classifier, weights, assets, face, prior, device)
+    columns = classifier.classes
+    if clip is not None:
+        facts = classify(listed[0])
+        print(jsonlib.dumps(facts)) if json else _print_table(facts)
+        if out is not None:
+            alone = Predictions([as_interval(facts, listed[0])], [])
+            print(_wrote(write_predictions(out, alone, columns)), file=sys.stderr)
+        return 0
+    assert out is not None  # _asked has seen to it
+    settings = {"weights": weights_state(weights), "face": face, "prior": prior, "device": device}
+    found = predict_many(listed, classify, out, settings)
+    paths = write_predictions(out, found, columns)
+    if not found.facts:
+        first = found.faults[0]["fault"]
+        raise UserError(f"none of the {len(listed)} clips could be read; the first: {first}")
+    print(paths[1].read_text() if json else f"{found.summary()}\n{_wrote(paths)}")
+    return int(strict and bool(found.faults))
+
+
+def _asked(
+    clip: Path | None,
+    clips: Path | None,
+    root: Path | None,
+    out: Path | None,
+    onset: int | None,
+    apex: int | None,
+) -> "list[ListedClip]":
+    """The clips that the command line names; UserError where it names none, or cannot be met."""
+    from data.clip_list import ListedClip, list_clips
+
+    if (clip is None) == (clips is None):
+        raise UserError("one of --clip and --clips says what to read")
+    if clip is not None:
+        if not clip.exists():
+            raise UserError(f"--clip {clip}: no such folder or file")
+        return [ListedClip(clip, onset, apex)]
+    assert clips is not None
+    if onset is not None or apex is not None:
+        raise UserError("--onset and --apex go with --clip; an index has those of many clips")
+    if out is None:
+        raise UserError("--clips: --out names the folder for predictions.csv and predictions.json")
+    return list_clips(clips, root)
+
+
+def _reader(
+    classifier: "Classifier",
+    weights: Path | None,
+    assets: Path | None,
+    face: int | None,
+    prior: tuple[float, ...],
+    device: str,
+) -> "Callable[[ListedClip], dict]":
+    """What reads a clip: its facts, as --json prints them."""
     from data.faces import load_face_finder
     from data.landmarks import choose_finder
+    from data.views import MakeViews
     from deca.clip_views import make_views
     from loso.device import resolve_device
     from loso.predict import (
         Prediction,
-        check_classifier_prior,
         clip_batch,
         find_expression,
-        load_classifier,
         pick_frames,
         predict,
         read_clip,
     )
 
-    classifier = load_classifier(weights)
-    check_classifier_prior(classifier, prior)
-    picked = pick_frames(clip, onset, apex, load_face_finder(choose_finder(), face))
+    faces = load_face_finder(choose_finder(), face)
     where = resolve_device(device)
-    seen = find_expression(picked, str(clip))
-    if seen is not None and seen.motion == 0:  # there is nothing to read
-        found = Prediction({})
-    else:
-        shown = classifier.settings.views_show
-        views = make_views(classifier.views_by, assets, str(where), shown)
-        readings = read_clip(classifier, picked, views, str(clip))
-        batch = clip_batch(picked, readings, classifier.settings, where)
-        found = predict(classifier, batch, where, prior)
-    facts = {
-        "clip": str(clip),
-        "onset": picked.onset_number,
-        "apex": picked.apex_number,
-        "face": {
-            "onset": picked.onset_face and picked.onset_face.found_by,
-            "apex": picked.apex_face and picked.apex_face.found_by,
-        },
-        "prediction": found.label if seen is None or seen.found else NONE,
-        "expression": seen and _evidence(seen),
-        "classes": {name: round(score, 4) for name, score in found.classes.items()},
-        "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
-        "weights": str(weights or "synthetic"),
-        "networks": len(classifier.networks),
-        "prior": list(prior) or "even",
-    }
-    print(jsonlib.dumps(facts)) if json else _print_table(facts)
+
+    @cache
+    def views() -> MakeViews:
+        return make_views(classifier.views_by, assets, str(where), classifier.settings.views_show)
+
+    def classify(clip: "ListedClip") -> dict:
+        name = str(clip.path)
+        picked = pick_frames(clip.path, clip.onset, clip.apex, faces)
+        seen = find_expression(picked, name)
+        if seen is not None and seen.motion == 0:  # there is nothing to read
+            found = Prediction({})
+        else:
+            readings = read_clip(classifier, picked, views(), name)
+            batch = clip_batch(picked, readings, classifier.settings, where)
+            found = predict(classifier, batch, where, prior)
+        return {
+            "clip": name,
+            "onset": picked.onset_number,
+            "apex": picked.apex_number,
+            "face": {
+                "onset": picked.onset_face and picked.onset_face.found_by,
+                "apex": picked.apex_face and picked.apex_face.found_by,
+            },
+            "prediction": found.label if seen is None or seen.found else NONE,
+            "expression": seen and _evidence(seen),
+            "classes": {name: round(score, 4) for name, score in found.classes.items()},
+            "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
+            "weights": str(weights or "synthetic"),
+            "networks": len(classifier.networks),
+            "prior": list(prior) or "even",
+        }
+
+    return classify
+
+
+def _wrote(paths: list[Path]) -> str:
+    return f"wrote {' and '.join(map(str, paths))}"
 
 
 def _evidence(seen: "Evidence") -> dict:

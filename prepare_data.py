@@ -1,29 +1,24 @@
-"""From raw annotations and frames to the index that training reads; and the demo set.
+"""From annotations and frames, a corpus's or your own, to the index of training; the demo set.
 
 python prepare_data.py demo --out demo
 python prepare_data.py casme2 --root datasets --annotation CASME2-coding-20140508.xlsx
 python prepare_data.py smic --root datasets/SMIC_all_cropped
+python prepare_data.py casme3 --task 7 --root datasets --annotation LABELS.xlsx
+python prepare_data.py own --root CLIPS --table CLIPS.csv
 python prepare_data.py composite
 python prepare_data.py maps --index data/composite_apex.csv --root datasets --out maps
 """
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-
 from common.cli import run_script
 from common.errors import UserError
 from common.parallel import cores
-from data.corpora.annotation import Annotation, read_annotation
-from data.corpora.description import CLASSES, CORPORA, MEGC2019
-from data.corpora.smic import read_smic, write_smic
-from data.disk.frames import ClipFolders
-from data.index import build_index, four_frames_path, index_path, join_indexes, write_index
+from data.corpora.commands import COMMANDS
 from data.index_file import read_index
 from data.landmarks import FinderName
 from data.motion.flow import MOTION_SIZE, Flow
@@ -37,10 +32,12 @@ def demo(
     long: bool = False,
     look: Literal["plain", "far"] = "plain",
     files: Literal["frames", "avi"] = "frames",
+    layouts: tuple[str, ...] = (),
 ) -> None:
     """Draw the demo set: synthetic faces in the layouts of all three corpora.
 
-    With --long: videos of minutes in the layouts of CAS(ME)² and SAMM long videos instead.
+    With --long: videos of minutes in the layouts of CAS(ME)² and SAMM long videos instead. With
+    --layouts: small stand-ins of further corpora, each in its own layout.
 
     Args:
         out: folder to draw into.
@@ -50,7 +47,15 @@ def demo(
         long: long videos with expressions, blinks, speech, turns and changes of light.
         look: of long videos: plain, or far (a smaller face, hard light, noise, another rate).
         files: of long videos: a folder of frames each, or an .avi file.
+        layouts: corpora to draw a stand-in of (casme3 mmew …), or all.
     """
+    if layouts:
+        from synthetic.layouts.draw import draw_layouts
+
+        if long or glasses != "clear":
+            raise UserError("--layouts goes with neither --long nor --glasses")
+        draw_layouts(out, layouts, seed, workers)
+        return
     if long:
         from synthetic.long.draw import draw_long
 
@@ -63,90 +68,6 @@ def demo(
     from synthetic.demo.corpora import make_demo
 
     make_demo(out, seed=seed, workers=workers, glasses=glasses)
-
-
-def smic(
-    root: Path,
-    annotation: Path | None = None,
-    out: Path = Path("data"),
-    classes: Literal[3, 5] = 3,
-    apex: Path | None = None,
-    sheet: str | None = None,
-    strict: bool = False,
-) -> int:
-    """Index SMIC-HS: <out>/smic_apex.csv and <out>/smic_four_frames.csv.
-
-    Apexes that smic_processing.py has spotted are kept; other clips get their middle frame.
-
-    Args:
-        root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: SMIC-HS-E_annotation.xlsx, .xls or .csv; without it the clips are those of
-            SMIC's cropped release (HS/s1/micro/negative/s1_ne_01).
-        out: folder of the index.
-        classes: 3; SMIC has no other task.
-        apex: CSV of smic_processing.py with the apex frames, besides <out>/smic_apex.csv.
-        sheet: the annotation's sheet, where it is not called HS.
-        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
-    """
-    path = index_path(out, "smic")
-    folders = ClipFolders(root)
-    source = read_smic(folders, annotation, classes, strict, sheet)
-    written = write_smic(source, folders, path, apex)
-    return _finish(written.index, written.skipped, source, path, classes, strict)
-
-
-def casme2(
-    root: Path,
-    annotation: Path,
-    out: Path = Path("data"),
-    classes: Literal[3, 5] = 3,
-    sheet: str | None = None,
-    strict: bool = False,
-) -> int:
-    """Index CASME II: <out>/casme2_apex.csv, or casme2_5_apex.csv for five classes.
-
-    Args:
-        root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: CASME2-coding-*.xlsx, .xls or .csv.
-        out: folder of the index.
-        classes: 3 (MEGC 2019) or 5 (disgust, happiness, repression, surprise, others).
-        sheet: the annotation's sheet, where it is not the first.
-        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
-    """
-    return _index("casme2", root, annotation, out, classes, sheet, strict)
-
-
-def samm(
-    root: Path,
-    annotation: Path,
-    out: Path = Path("data"),
-    classes: Literal[3, 5] = 3,
-    sheet: str | None = None,
-    strict: bool = False,
-) -> int:
-    """Index SAMM: <out>/samm_apex.csv and <out>/samm_four_frames.csv.
-
-    Args:
-        root: folder that holds the datasets; clips are found below it in any released layout.
-        annotation: SAMM_Micro_FACS_Codes_v2.xlsx, .xls or .csv.
-        out: folder of the index.
-        classes: 3; SAMM has no other task here.
-        sheet: the annotation's sheet, where it is not called MICRO_ONLY.
-        strict: a row that is no clip is an error; exit code 1 if a clip was skipped.
-    """
-    return _index("samm", root, annotation, out, classes, sheet, strict)
-
-
-def composite(out: Path = Path("data")) -> None:
-    """Join the three indexes of <out> into the MEGC 2019 composite.
-
-    Args:
-        out: folder of the three indexes, and of the composite's.
-    """
-    path = index_path(out, "composite")
-    index, four_frames = join_indexes(index_path(out, name) for name in MEGC2019)
-    write_index(index, four_frames, path)
-    _report(index, path, classes=3)
 
 
 def motion(
@@ -181,7 +102,7 @@ def maps(
     index: Path,
     root: Path,
     out: Path,
-    classes: Literal[3, 5] = 3,
+    classes: int = 3,
     size: int = MOTION_SIZE,
     flow: Flow = "dis",
     landmarks: FinderName | None = None,
@@ -195,7 +116,7 @@ def maps(
         root: the folder that the index's paths start from.
         out: folder of arrays (.npy), pictures as STSTNet, HTNet and CausalNet read them, and an
             index of each.
-        classes: of the index.
+        classes: how many, where the index does not say its task.
         size: side of the arrays in pixels; the pictures have 28.
         flow: dis (10 ms a clip) or tvl1 (about a second).
         landmarks: fan or dlib (default: fan if its weights are here, else dlib).
@@ -220,60 +141,13 @@ def maps(
     return 1 if strict and lost else 0
 
 
-def _index(
-    data: str,
-    root: Path,
-    annotation: Path,
-    out: Path,
-    classes: int,
-    sheet: str | None,
-    strict: bool,
-) -> int:
-    source = read_annotation(CORPORA[data], annotation, classes, strict, sheet)
-    index, four_frames, skipped = build_index(source.clips, ClipFolders(root))
-    path = index_path(out, data, classes)
-    write_index(index, four_frames, path)
-    return _finish(index, skipped, source, path, classes, strict)
-
-
-def _finish(
-    index: pd.DataFrame,
-    skipped: list[str],
-    source: Annotation,
-    path: Path,
-    classes: int,
-    strict: bool,
-) -> int:
-    """Print what became of every row and clip; the exit code."""
-    _report(index, path, classes)
-    print(f"{len(index)} of {len(source.clips)} clips used")
-    if source.skipped:
-        rows = f"{len(source.skipped)} of {source.rows} {source.source} skipped:"
-        print(rows, *source.skipped, sep="\n  ")
-    if skipped:
-        print(f"{len(skipped)} of {len(source.clips)} clips skipped:", *skipped, sep="\n  ")
-    return 1 if strict and skipped else 0
-
-
-def _report(index: pd.DataFrame, path: Path, classes: int) -> None:
-    """Print the counts by subject and class, and where the index went."""
-    names = CLASSES[classes]
-    table = Table("data", "subject", *names, "clips", title=str(path))
-    counts = pd.crosstab([index["data"], index["subject"]], index["label"])
-    counts = counts.reindex(columns=range(classes), fill_value=0)
-    for (data, subject), row in zip(counts.index, counts.to_numpy()):
-        table.add_row(data, subject, *map(str, row), str(row.sum()))
-    table.add_section()
-    for data, rows in counts.groupby(level="data"):
-        subjects = f"{len(rows)} subjects"
-        table.add_row(str(data), subjects, *map(str, rows.sum()), str(rows.to_numpy().sum()))
-    if index["data"].nunique() > 1:
-        subjects = f"{len(counts)} subjects"
-        table.add_row("all", subjects, *map(str, counts.sum()), str(len(index)))
-    Console(width=100).print(table)
-    print(f"wrote {path} and {four_frames_path(path)}")
+def main() -> None:
+    """Run the command that the command line names; --corpora alone is join --corpora."""
+    if sys.argv[1:2] == ["--corpora"]:
+        sys.argv.insert(1, "join")
+    commands: dict[str, Callable] = {"demo": demo, **COMMANDS, "motion": motion, "maps": maps}
+    run_script(commands)
 
 
 if __name__ == "__main__":
-    commands: dict[str, Callable] = {"demo": demo, "smic": smic, "casme2": casme2, "samm": samm}
-    run_script(commands | {"composite": composite, "motion": motion, "maps": maps})
+    main()

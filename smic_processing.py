@@ -15,7 +15,7 @@ from common.parallel import cores
 from data.apex.batch import forget_kept, spot_clips
 from data.apex.plot import plot_apex
 from data.apex.spotting import ApexSettings, Method, all_frames, find_apex
-from data.corpora.smic import SmicIndex, read_smic, write_smic
+from data.corpora.spotted import SpottedIndex, read_smic, write_spotted
 from data.disk.frames import ClipFolders
 from data.faces import face_cache, load_face_finder
 from data.landmarks import FinderName, choose_finder
@@ -74,7 +74,7 @@ def main(
         keep=keep,
         cache=face_cache(),
     )
-    written = write_smic(source, folders, out, spot=spot)
+    written = write_spotted(source, folders, out, spot=spot)
     forget_kept(keep)
     _report(written, out, len(source.clips))
     if source.skipped:
@@ -93,7 +93,7 @@ def _process_clip(path: Path, settings: ApexSettings, plots: Path | None) -> Non
         print(f"curve: {plot}")
 
 
-def _report(written: SmicIndex, out: Path, clips: int) -> None:
+def _report(written: SpottedIndex, out: Path, clips: int) -> None:
     spotted = int((written.index["apex_source"] == "spotted").sum())
     print(f"{out}: {spotted} of {clips} clips have an apex")
     for what, lines in (

@@ -72,9 +72,8 @@ def cam(
     shown = classifier.settings.views_show
     views = make_views(classifier.views_by, assets, str(CPU), shown)
     readings = read_clip(classifier, picked, views, str(clip))
-    (network,) = classifier.networks
     out = out or Path(f"cam.{format}")
-    seen = look(network, classifier.settings, picked, readings, faces, clip.name)
+    seen = look(classifier, picked, readings, faces, clip.name)
     seen.save(out)
     print(f"{seen.shown.title}; wrote {out}")
 

@@ -17,7 +17,7 @@ import torch
 from rich.progress import track
 
 from common.cli import run_script
-from data.corpora import description
+from data.corpora import known
 from data.face_search import FoundFace, find_faces
 from data.landmarks import DlibFinder
 from deca.anny.backend import EYES, AnnyBackend
@@ -111,7 +111,7 @@ def draw_crops(seed: int, clips: int, finder: DlibFinder) -> Iterator[Crop]:
         (data, subject)
         for data in ("smic", "casme2")
         for subject in sorted(CORPORA[data].subjects)
-        if description.CORPORA[data].wears_glasses(subject)
+        if known.CORPORA[data].wears_glasses(subject)
         for _ in range(clips)
     ]
     for i, (data, subject) in enumerate(track(wearers, "drawing")):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from synthetic.motion.domains import HELD_OUT
 from synthetic.motion.pairs import make_motion
 

@@ -15,7 +15,8 @@ from common.errors import UserError, warn
 from common.memory import free_memory
 
 from .faces import face_cache, load_face_finder
-from .index import clip_frames
+from .index import clip_frames, clip_names
+from .index_task import unit_targets
 from .landmarks import choose_finder
 from .motion.alignment import MapFrame
 from .motion.flow import Flow
@@ -107,6 +108,11 @@ class ClipSet:
         return torch.tensor(self.index["label"].to_numpy(dtype=np.int64))
 
     @property
+    def units(self) -> Tensor:
+        """float32 (N, 12): which of CD6ME's action units a clip shows; UserError without any."""
+        return torch.tensor(unit_targets(self.index), dtype=torch.float32)
+
+    @property
     def samples(self) -> int:
         """How many frames there are to train on: each clip's apex frame and its neighbours."""
         return 0 if self.slots is None else int((self.slots >= 0).sum())
@@ -166,11 +172,6 @@ def load_clips(
         motion_by=made_by,
         motion_offset=kept.parts.get("motion_offset"),
     )
-
-
-def clip_names(index: pd.DataFrame) -> list[str]:
-    """Clips as messages name them: smic_01 s1_ne_01."""
-    return (index["data"] + "_" + index["subject"] + " " + index["clip"]).tolist()
 
 
 class _Kept:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from common.errors import UserError, warn
 from common.files import write_whole
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA, OWN
 from data.disk.frames import ClipFolders, nearest_frame, no_frame, number_frames, read_image
 
-from .index_file import COLUMNS, read_index
+from .index_file import COLUMNS, clip_key, read_index
 
 NEIGHBOURS = (-2, -1, 1, 2)  # of the apex: the training set's extra views
 
@@ -29,11 +29,11 @@ def build_index(
     UserError if no clip is left.
     """
     rows, four_rows, skipped = [], [], []
-    for clip in clips.to_dict("records"):
+    for name, clip in zip(clip_names(clips), clips.to_dict("records")):
         try:
-            row, neighbours = _locate(clip, folders)
+            row, neighbours = _locate(clip, folders, name)
         except UserError as error:
-            skipped.append(f"{clip['data_sub']} {clip['clip']}: {error}")
+            skipped.append(f"{name}: {error}")
             warn(f"skipped {skipped[-1]}")
             continue
         rows.append(row)
@@ -43,26 +43,58 @@ def build_index(
             f"none of the {len(clips)} clips has its frames below {folders.root}; the first: "
             f"{skipped[0]}"
         )
-    extra = [column for column in clips if column not in COLUMNS]
+    extra = [column for column in clips if column not in (*COLUMNS, "on_disk")]
     columns = COLUMNS + extra
     return pd.DataFrame(rows)[columns], pd.DataFrame(four_rows, columns=columns), skipped
 
 
+def clip_titles(clips: pd.DataFrame) -> pd.Series:
+    """What tells a subject's clips apart: their names, with the onset where a video has several.
+
+    EP02_01f, and a@46 of the expression that begins at frame 46 of video a.
+    """
+    several = clips.duplicated(["data", "subject", "clip"], keep=False)
+    if not several.any():
+        return clips["clip"]
+    return clips["clip"].where(~several, clips["clip"] + "@" + clips["onset_frame"].astype(str))
+
+
+def clip_names(clips: pd.DataFrame) -> list[str]:
+    """Clips as messages name them: smic_01 s1_ne_01."""
+    return (clips["data"] + "_" + clips["subject"] + " " + clip_titles(clips)).tolist()
+
+
 def clip_folder(clip: dict, folders: ClipFolders) -> Path:
     """The folder of a clip's frames, or its video; UserError where there is none."""
+    if clip["data"] not in CORPORA:
+        return folders.root / clip["on_disk"]
     corpus = CORPORA[clip["data"]]
-    subject = corpus.folder_format.format(clip["subject"])
     ends = clip["onset_frame"], clip["offset_frame"]
-    folder = folders.find(subject, clip["clip"], corpus.prefer, ends)
-    if folder is None:
-        raise UserError(f"no folder {subject}/…/{clip['clip']} with images below {folders.root}")
-    return folder
+    name = clip.get("on_disk") or clip["clip"]
+    # a2: what a release of the expressions alone calls the second one of video a.
+    like = [f"{name}#"] if corpus.several and name[-1:].isalpha() else []
+    if corpus.place == "*":
+        like.append("*")
+    first, *others = corpus.folder_formats
+    number = re.sub(r"^\D+", "", clip["subject"])
+    subjects = [first.format(clip["subject"]), *(form.format(number) for form in others)]
+    for subject in subjects if corpus.above else [""]:
+        folder = folders.find(subject, name, corpus.prefer, ends, like)
+        if folder is not None:
+            return folder
+    where = f"{subjects[0]}/…/{name}" if corpus.above else f"…/{name}"
+    raise UserError(f"no folder {where} with images below {folders.root}")
 
 
-def _locate(clip: dict, folders: ClipFolders) -> tuple[dict, list[dict]]:
+def first_number(data: str) -> int | None:
+    """What number a video's first frame has: 0 of clips of one's own; None: see number_frames."""
+    return None if data in CORPORA else 0
+
+
+def _locate(clip: dict, folders: ClipFolders, name: str) -> tuple[dict, list[dict]]:
     folder = clip_folder(clip, folders)
-    frames = number_frames(folder, clip["onset_frame"], clip["offset_frame"])
-    name = f"{clip['data_sub']} {clip['clip']}"
+    ends = clip["onset_frame"], clip["offset_frame"]
+    frames = number_frames(folder, *ends, first_number(clip["data"]))
 
     def path_of(number: int, what: str, is_read: bool = True) -> str:
         """Where a frame is, as the index has it; UserError if it is not there, or unreadable."""
@@ -88,6 +120,7 @@ def _locate(clip: dict, folders: ClipFolders) -> tuple[dict, list[dict]]:
     except UserError as error:
         warn(f"{name}: {error}; the clip is kept, for nothing reads that frame")
     neighbours = []
+    row.pop("on_disk", None)
     for step in NEIGHBOURS:
         apex = min(max(clip["apex_frame"] + step, clip["onset_frame"]), clip["offset_frame"])
         try:
@@ -99,9 +132,11 @@ def _locate(clip: dict, folders: ClipFolders) -> tuple[dict, list[dict]]:
     return row, neighbours
 
 
-def index_path(out: Path | str, name: str, classes: int = 3) -> Path:
-    """Where the index of a dataset lies: <out>/<name>_apex.csv, <name>_5 for five classes."""
-    return Path(out) / f"{name}{'' if classes == 3 else f'_{classes}'}_apex.csv"
+def index_path(out: Path | str, name: str, task: str | int = "3") -> Path:
+    """Where the index of a dataset lies: <out>/<name>_apex.csv, of another task than three classes
+    <name>_<task>_apex.csv; of clips of one's own there is no other."""
+    further = "" if str(task) in ("3", OWN) else f"_{task}"
+    return Path(out) / f"{name}{further}_apex.csv"
 
 
 def four_frames_path(index: Path | str) -> Path:
@@ -129,8 +164,9 @@ def join_indexes(paths: Iterable[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     paths = list(paths)
     for path in paths:
         if not path.is_file():
-            name = path.name.removesuffix("_apex.csv")
-            raise UserError(f"{path}: not there yet; `python prepare_data.py {name} …` makes it")
+            name, _, task = path.name.removesuffix("_apex.csv").partition("_")
+            name = f"{name} … --task {task}" if task and name in CORPORA else f"{name} …"
+            raise UserError(f"{path}: not there yet; `python prepare_data.py {name}` makes it")
     tables = [read_index(path) for path in paths]
     companions = [read_index(four_frames_path(path), companion=True) for path in paths]
     ready = ["motion_path" in table for table in tables]
@@ -155,9 +191,9 @@ def clip_frames(index: pd.DataFrame, four_frames: pd.DataFrame | None) -> list[l
     neighbours: dict[tuple, list[dict]] = {}
     if four_frames is not None:
         for row in four_frames.to_dict("records"):
-            neighbours.setdefault((row["data"], row["subject"], row["clip"]), []).append(row)
+            neighbours.setdefault(clip_key(row), []).append(row)
     return [
-        [row, *neighbours.get((row["data"], row["subject"], row["clip"]), [])[: len(NEIGHBOURS)]]
+        [row, *neighbours.get(clip_key(row), [])[: len(NEIGHBOURS)]]
         for row in index.to_dict("records")
     ]
 

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,11 @@ from pandas.api.typing import NAType
 
 from common.errors import UserError, warn
 from data.corpora.cells import is_empty, split_rows
-from data.corpora.description import CLASSES, CORPORA, NOT_USED, Corpus
+from data.corpora.description import NOT_USED, Corpus
+from data.corpora.known import AU, CLASSES, CORPORA, OWN
 from data.disk.frames import name_key
+
+from .index_task import class_names
 
 COLUMNS = [
     "data",
@@ -35,8 +39,9 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
     """Read an index, of this project or an earlier one, in the column names of this one.
 
     Frame numbers are Int64, label is int, the rest text. data_sub is made from data and
-    subject, however the file spells it. A companion may hold a clip several times, and frames
-    in any order. UserError names the file, the row and the fault.
+    subject, however the file spells it. classes: how many there are, where the file's column
+    `task` does not tell. A companion may hold a clip several times, and frames in any order.
+    UserError names the file, the row and the fault.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,7 +49,7 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
     rows = _read_rows(path)
     picture = _picture_column(path, set(next(iter(rows.values()))))
     clean, renamed = [], []
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple, int] = {}
     for number, row in rows.items():
         where = f"{path}, row {number}"
         clip = _read_index_row(row, where, classes)
@@ -54,7 +59,7 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
                 raise UserError(f"{where}: no {column}")
         if not companion:
             _check_order(clip, where)
-            first = seen.setdefault((clip["data"], clip["subject"], name_key(clip["clip"])), number)
+            first = seen.setdefault(clip_key(clip), number)
             if first != number:
                 raise UserError(
                     f"{where}: clip {clip['data_sub']} {clip['clip']} is there twice: it is in "
@@ -68,7 +73,19 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
             f"subject are taken (the first: {renamed[0]})"
         )
     table = pd.DataFrame(clean).astype(dict.fromkeys(_FRAMES, "Int64"))
+    try:
+        class_names(table, classes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return table[COLUMNS + [column for column in table if column not in COLUMNS]]
+
+
+def clip_key(clip: Mapping) -> tuple:
+    """What tells the clips of an index apart: the onset too where videos have several."""
+    corpus = CORPORA.get(clip["data"])
+    several = corpus is None or corpus.several
+    onset = str(clip["onset_frame"]) if several else ""
+    return clip["data"], clip["subject"], name_key(clip["clip"]), onset
 
 
 def _picture_column(path: Path, columns: set[str]) -> str:
@@ -131,23 +148,34 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
 
 def _read_index_row(row: dict, where: str, classes: int) -> dict:
     data = row["data"].lower()
-    if data not in CORPORA:
-        raise UserError(f"{where}: data '{row['data']}' is not one of {', '.join(CORPORA)}")
-    corpus = CORPORA[data]
-    try:
-        subject = corpus.subject(row["subject"])
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+    task = row.get("task", "")
     clean = dict.fromkeys(COLUMNS, "") | row
-    clean |= {
-        "data": data,
-        "subject": subject,
-        "label": _label(row, corpus, classes, where),
-        "data_sub": f"{data}_{subject}",
-    }
+    if task == OWN:
+        label, subject = _own_label(row, where), row["subject"]
+        if not re.fullmatch(r"\w[\w.-]*", f"{data}_{subject}"):
+            raise UserError(f"{where}: subject '{subject}': letters, digits, '_', '-' and '.'")
+    else:
+        if data not in CORPORA:
+            raise UserError(f"{where}: data '{row['data']}' is not one of {', '.join(CORPORA)}")
+        corpus = CORPORA[data]
+        if task not in ("", AU, *corpus.tasks):
+            raise UserError(f"{where}: task '{task}' is none of {data}")
+        try:
+            subject = corpus.subject(row["subject"])
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+        label = 0 if task == AU else _label(row, corpus, task, classes, where)
+    clean |= {"data": data, "subject": subject, "label": label, "data_sub": f"{data}_{subject}"}
     for frame in _FRAMES:
         clean[frame] = _number(row.get(frame, ""), f"{where}, {frame}")
     return clean
+
+
+def _own_label(row: dict, where: str) -> int:
+    label = _number(row.get("label", ""), f"{where}, label")
+    if isinstance(label, NAType) or not 0 <= label < 1000:
+        raise UserError(f"{where}: label '{row.get('label', '')}' where a class's number belongs")
+    return label
 
 
 def _check_order(clip: dict, where: str) -> None:
@@ -162,23 +190,27 @@ def _check_order(clip: dict, where: str) -> None:
 
 def _names_another(data_sub: str, clip: dict) -> bool:
     """Whether a file's data_sub is of another subject than its row, not just another spelling."""
+    if data_sub in ("", clip["data_sub"]) or clip["data"] not in CORPORA:
+        return False
     try:
-        return data_sub != "" and CORPORA[clip["data"]].subject(data_sub) != clip["subject"]
+        return CORPORA[clip["data"]].subject(data_sub) != clip["subject"]
     except ValueError:
         return True
 
 
-def _label(row: dict, corpus: Corpus, classes: int, where: str) -> int:
+def _label(row: dict, corpus: Corpus, task: str, classes: int, where: str) -> int:
+    of = corpus.tasks.get(task or str(classes))
     if row.get("label", "") == "":
         word = row.get("emotion", "")
-        emotion = corpus.emotion(word, classes)
-        label = corpus.labels[classes][emotion.lower()] if emotion else NOT_USED
+        emotion = corpus.emotion(word, task or str(classes))
+        label = of.label(emotion) if of and emotion else NOT_USED
         if label == NOT_USED:
             raise UserError(f"{where}: no label, and emotion '{word}' is of no class")
         return label
     number = _number(row["label"], f"{where}, label")
-    if isinstance(number, NAType) or not 0 <= number < classes:
-        names = ", ".join(f"{i} {name}" for i, name in enumerate(CLASSES[classes]))
+    known = of.classes if task and of else CLASSES.get(classes, ())
+    if isinstance(number, NAType) or not 0 <= number < len(known):
+        names = ", ".join(f"{i} {name}" for i, name in enumerate(known))
         raise UserError(f"{where}: label {row['label']} is outside the classes ({names})")
     return number
 

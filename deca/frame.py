@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from common.errors import UserError, warn
-from data.disk.frames import UnreadableImageError, read_image
+from data.disk.decode import UnreadableImageError
+from data.disk.frames import read_image
 from data.face_search import FoundFace
 from data.faces import FaceFinder, NoFaceError
 from data.geometry import reduced

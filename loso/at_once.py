@@ -23,10 +23,10 @@ SVM_C = 1.0
 
 
 @torch.no_grad()
-def class_scores(net: ClassNet, maps: np.ndarray) -> np.ndarray:
-    """Maps (N, 3, S, S) -> class probabilities (N, classes)."""
+def class_scores(net: ClassNet, maps: np.ndarray, each: bool = False) -> np.ndarray:
+    """Maps (N, 3, S, S) -> probabilities (N, classes): of one class, or of each by itself."""
     output = net.eval()(torch.from_numpy(np.ascontiguousarray(maps, np.float32)))
-    return net.scores(output).numpy()
+    return (net.shown if each else net.scores)(output).numpy()
 
 
 def linear_epochs(

@@ -37,6 +37,7 @@ class Source(Protocol):
     """Batches of N clips' samples, and how a network reads them: Images, Features."""
 
     labels: Tensor  # int64 (N,)
+    targets: Tensor  # what the loss reads: the labels, or float (N, units)
     slots: Tensor  # int64 (N, 5), -1 where a clip has fewer frames
     device: torch.device
 
@@ -61,6 +62,7 @@ class Images:
         where = device if device.type == "cuda" else torch.device("cpu")
         assert clips.slots is not None  # read for streams of pictures
         self.labels, self.slots = clips.labels, clips.slots
+        self.targets = clips.units if settings.tells_units else clips.labels
         frames = clips.frames if settings.reads_frames else None
         self.frames = None if frames is None else frames.to(where)
         self.views = None if clips.views is None else clips.views.pictures.to(where)
@@ -160,6 +162,7 @@ class Features:
     def __init__(self, images: Images, network: Network) -> None:
         """Run the frozen trunks over every picture, and over its mirror image where flips are."""
         self.labels, self.slots, self.device = images.labels, images.slots, images.device
+        self.targets = images.targets
         network = network.to(images.device).eval()
         streams = [*network.trunks, *[nn.Identity()] * (images.motion is not None)]
         # A stream: float (flips, pictures, C, h, w), and int64 (N, 5), a sample's picture.

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -23,7 +23,7 @@ from common.checkpoints import (
 )
 from common.cli import flag
 from common.errors import UserError
-from data.corpora.description import CORPORA
+from data.corpora.known import CLASSES, CORPORA
 
 from .names import modern_facts
 from .settings import GIVEN_OUT, SHAPING, Settings, first_difference
@@ -41,6 +41,7 @@ class SavedNetwork:
     held_out: str  # the fold's subject
     trained_on: tuple[str, ...]  # whom it, or a network that it started from, has seen
     views_by: str | None  # the backend that made the views it read
+    classes: tuple[str, ...]  # their names
 
 
 def weights_path(folder: Path, data_sub: str) -> Path:
@@ -54,6 +55,7 @@ def network_bytes(
     held_out: str,
     trained_on: list[str],
     views_by: str | None,
+    classes: Sequence[str],
 ) -> bytes:
     """The file of a network. trained_on: whom it or its first weights' network has seen."""
     facts = {
@@ -62,6 +64,7 @@ def network_bytes(
         "held_out": held_out,
         "trained_on": sorted({one_spelling(name) for name in trained_on}),
         "views_by": views_by,
+        "classes": list(classes),
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in
              network.state_dict().items()}  # fmt: skip
@@ -130,12 +133,14 @@ def read_network(path: Path) -> SavedNetwork:
             "does not say of which settings it is; train with --save-weights"
         )
         raise UserError(f"{path}: {fault}")
+    settings = settings_from(facts["settings"], path)
     return SavedNetwork(
         _finite(_read_safetensors(path), path),
-        settings_from(facts["settings"], path),
+        settings,
         one_spelling(facts["held_out"]),
         tuple(sorted(map(one_spelling, facts["trained_on"]))),
         facts["views_by"],
+        tuple(facts.get("classes", ()) or CLASSES[settings.classes]),
     )
 
 

@@ -14,7 +14,7 @@ from common.cli import flag
 from common.errors import UserError
 from common.version import VERSION
 from data.clip_set import ClipSet
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 
 from .folds import Fold
 from .names import modern_facts
@@ -127,13 +127,23 @@ def made_files(folder: Path) -> list[Path]:
 def _made_by_run(folder: Path) -> list[Path]:
     """The same of one seed."""
     made = []
+    folds = "|".join(map(re.escape, _fold_names(folder))) or _CORPUS
     for place, names in _MADE.items():
+        names = names.replace(_CORPUS, f"{_CORPUS}|{folds}")
         for path in sorted((folder / place).glob("*")):
             half = _HALF_WRITTEN.fullmatch(path.name)
             whole = half[1] + (half[2] or "") if half else path.name
             if re.fullmatch(names, whole) and (path.is_file() or path.is_symlink()):
                 made.append(path)
     return made
+
+
+def _fold_names(folder: Path) -> list[str]:
+    """The folds that a folder's config.json names: of corpora of one's own they begin anyhow."""
+    try:
+        return list(read_json(folder / "config.json").get("subjects", {}))
+    except UserError:
+        return []
 
 
 def _has_folds(folder: Path) -> bool:

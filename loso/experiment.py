@@ -13,7 +13,7 @@ from .config import check_claim, check_folder, claim_folder, describe, held_out_
 from .device import resolve_device
 from .fold_job import Launcher, Trained, load_job
 from .folds import Fold, choose_folds, inner_folds, plan_folds
-from .inputs import load_inputs
+from .inputs import load_inputs, with_index_task
 from .launch.local import check_launcher, make_launcher
 from .networks import check_weights
 from .progress import RunProgress
@@ -36,6 +36,7 @@ class _Plan:
 
 def run_experiment(settings: Settings) -> None:
     """Train and score every fold that has no record yet, with one seed after the other."""
+    settings = with_index_task(settings)
     runs = by_seed(settings)
     for run in runs:
         check_folder(run, {"settings": run.facts()})  # what is quick to find comes first

@@ -23,7 +23,8 @@ from common.parallel import fixed_threads
 from common.version import VERSION
 from data.augmentation import stored_size
 from data.clip_set import ClipSet
-from data.corpora.description import CLASSES
+from data.index import clip_titles
+from data.index_task import class_names, unit_targets
 
 from .checkpoints import network_bytes, seen_before
 from .folds import Fold, inner_folds
@@ -173,17 +174,20 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
     with fixed_threads(settings.cpus_per_fold):
         epochs, network = job.runner.run(fold, on_epoch)
         nested = _nested(job, fold, epochs, on_epoch)
-    clips = index.iloc[fold.test][["data", "subject", "clip", "label"]]
+    clips = index.assign(clip=clip_titles(index)).iloc[fold.test]
+    clips = clips[["data", "subject", "clip", "label"]]
+    held_out = [row | {"label": int(row["label"])} for row in clips.to_dict("records")]
+    if settings.tells_units:
+        for row, units in zip(held_out, unit_targets(index.iloc[fold.test])):
+            row["units"] = units
     record = {
         "format": FORMAT,
         "experiment": settings.name,
         "data_sub": fold.data_sub,
-        "classes": list(CLASSES[settings.classes]),
-        "clips": [row | {"label": int(row["label"])} for row in clips.to_dict("records")],
+        "classes": list(class_names(index, settings.classes)),
+        "clips": held_out,
         "epochs": epochs,
-        "train_labels": np.bincount(
-            index["label"].iloc[fold.train], minlength=settings.classes
-        ).tolist(),
+        "train_labels": _counts(index.iloc[fold.train], settings),
         **nested,
         "seconds": round(time.monotonic() - started, 1),
         "dsnca": VERSION,
@@ -194,8 +198,17 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
         return Trained(record, None)
     now = set() if settings.adapt == "none" else set(index["data_sub"].iloc[fold.train])
     trained_on = sorted(job.seen_before | now)
-    weights = network_bytes(network, settings, fold.data_sub, trained_on, job.views_by)
+    weights = network_bytes(
+        network, settings, fold.data_sub, trained_on, job.views_by, record["classes"]
+    )
     return Trained(record, weights)
+
+
+def _counts(train: pd.DataFrame, settings: Settings) -> list[int]:
+    """Training clips of each class, or that show each unit."""
+    if settings.tells_units:
+        return np.sum(unit_targets(train), axis=0).tolist()
+    return np.bincount(train["label"], minlength=settings.classes).tolist()
 
 
 def _nested(job: Job, fold: Fold, epochs: list[dict], on_epoch: OnEpoch) -> dict:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from data.corpora.description import CLASSES, CORPORA
+from data.corpora.known import AU, CORPORA
+from data.index_task import class_names, task_of
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -40,14 +41,20 @@ def make_folds(index: pd.DataFrame, classes: int) -> list[Fold]:
 
 
 def plan_folds(index: pd.DataFrame, settings: "Settings") -> list[Fold]:
-    """The folds of an experiment: one a subject, one a corpus, or one of corpora by name.
+    """The folds of an experiment: one a subject, a group of them, a corpus, or of corpora by name.
 
     UserError, as make_folds, and where the index has not the corpora that it takes.
     """
     corpora = sorted(index["data"].unique())
     if settings.train_on:
         return [_corpora_fold(index, settings, corpora)]
-    if settings.protocol == "loso":
+    if settings.folds:
+        return _group_folds(index, settings)
+    if settings.protocol == "lists":
+        return _listed_folds(index, settings.classes)
+    if settings.protocol in ("cde", "hde"):
+        _check_megc2018(index, settings.protocol)
+    if settings.protocol in ("loso", "cde"):
         return make_folds(index, settings.classes)
     if len(corpora) < 2:
         raise UserError(
@@ -55,6 +62,46 @@ def plan_folds(index: pd.DataFrame, settings: "Settings") -> list[Fold]:
             "needs two; take --dataset composite"
         )
     return _leave_out(index, "data", corpora, settings.classes)
+
+
+def _group_folds(index: pd.DataFrame, settings: "Settings") -> list[Fold]:
+    """--folds: groups of subjects, each class spread over them as evenly as it can be."""
+    subjects = index["data_sub"].to_numpy()
+    if (number := len(set(subjects))) < settings.folds:
+        raise UserError(f"--folds {settings.folds}: the index has {number} subjects")
+    groups = subject_groups(index["label"].to_numpy(), subjects, settings.folds, settings.seed)
+    names = [f"group_{group + 1:02d}" for group in groups]
+    return _leave_out(index.assign(group=names), "group", sorted(set(names)), settings.classes)
+
+
+def _listed_folds(index: pd.DataFrame, classes: int) -> list[Fold]:
+    """--protocol lists: trained on the corpus's training list, tested on each of its others."""
+    lists = index["list"].to_numpy() if "list" in index else np.array([], str)
+    others = sorted(set(lists) - {"train", ""})
+    if "train" not in lists or not others:
+        has = f"its clips are of {', '.join(others) or 'none'}" if len(lists) else "it has no lists"
+        raise UserError(
+            "--protocol lists: needs an index of a training list and a test list, and "
+            f"{has}; prepare_data.py dfme --annotation TRAIN TEST … makes one"
+        )
+    train = np.flatnonzero(lists == "train")
+    folds = [Fold(name, train, np.flatnonzero(lists == name)) for name in others]
+    for fold in folds:
+        both = set(index["data_sub"].iloc[train]) & set(index["data_sub"].iloc[fold.test])
+        if both:
+            raise UserError(f"--protocol lists: {min(both)} is in train and in {fold.data_sub}")
+    return _checked(folds, index, classes)
+
+
+def _check_megc2018(index: pd.DataFrame, protocol: str) -> None:
+    """UserError for an index that is not MEGC 2018's: CASME II and SAMM, objective classes."""
+    corpora, task = sorted(index["data"].unique()), task_of(index)
+    if corpora != ["casme2", "samm"] or task != "objective":
+        raise UserError(
+            f"--protocol {protocol} is of CASME II and SAMM with objective classes, and the index "
+            f"has {', '.join(corpora)} with task {task or 'of none'}; prepare_data.py join "
+            "--corpora casme2 samm --task objective makes it"
+        )
 
 
 def _leave_out(index: pd.DataFrame, column: str, names: list[str], classes: int) -> list[Fold]:
@@ -81,12 +128,14 @@ def _corpora_fold(index: pd.DataFrame, settings: "Settings", corpora: list[str])
 
 def _checked(folds: list[Fold], index: pd.DataFrame, classes: int) -> list[Fold]:
     """The folds; UserError where one could not learn every class."""
-    labels = index["label"].to_numpy()
+    labels, names = index["label"].to_numpy(), class_names(index, classes)
+    if task_of(index) == AU:
+        return folds  # which may lack some unit
     for fold in folds:
         missing = sorted(set(range(classes)) - set(labels[fold.train]))
         if missing:
             raise UserError(
-                f"fold {fold.data_sub}: no clip of class {CLASSES[classes][missing[0]]} is left "
+                f"fold {fold.data_sub}: no clip of class {names[missing[0]]} is left "
                 "to train on; add clips of other subjects"
             )
     return folds
@@ -151,7 +200,9 @@ def choose_folds(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
 
 def wears_glasses(data: Iterable[str], subjects: Iterable[str]) -> np.ndarray:
     """Whether each subject wears glasses, bool (N,)."""
-    return np.array([CORPORA[d].wears_glasses(s) for d, s in zip(data, subjects)])
+    return np.array(
+        [d in CORPORA and CORPORA[d].wears_glasses(s) for d, s in zip(data, subjects)], bool
+    )
 
 
 def by_glasses(index: pd.DataFrame, with_glasses: bool) -> pd.DataFrame:

@@ -1,21 +1,47 @@
 """What an experiment's folds read: found, checked and loaded once, before any fold is made."""
 
 import os
+from dataclasses import replace
+from typing import cast
 
 import pandas as pd
 
-from common.errors import warn
+from common.errors import UserError, warn
 from data.augmentation import stored_size
 from data.clip_set import ClipSet, MotionFrom, ViewsFrom, load_clips
+from data.corpora.description import THREE
+from data.corpora.known import AU
 from data.index import four_frames_path, read_index
+from data.index_task import class_names, task_of
 from data.motion.alignment import parse_frame
 from data.views import ViewsShow
 
 from .folds import by_glasses
-from .settings import Settings
+from .settings import Settings, TaskName
 
 # Flags of reconstruct_3d.py by what the views show.
 MADE_WITH: dict[ViewsShow, str] = {"shape": "", "motion": " --views motion", "clean": " --clean"}
+
+
+def with_index_task(settings: Settings) -> Settings:
+    """Settings with the task and the number of classes of their index.
+
+    UserError where --task is another one than the index's.
+    """
+    if not settings.index_file.is_file():
+        return settings  # which load_inputs tells, after what is quicker to find
+    index = read_index(settings.index_file, settings.classes)
+    task, names = cast(TaskName, task_of(index)), class_names(index, settings.classes)
+    if settings.task == AU:
+        return settings
+    if task in ("", str(settings.classes)) or names == THREE:
+        return replace(settings, classes=len(names), task="auto")
+    if settings.task not in ("auto", task):
+        raise UserError(
+            f"--task {settings.task}: {settings.index_file} is of task {task} "
+            f"({', '.join(names)}); prepare_data.py --task {settings.task} makes the other"
+        )
+    return replace(settings, classes=len(names), task=task)
 
 
 def load_inputs(settings: Settings, index: pd.DataFrame | None = None) -> ClipSet:

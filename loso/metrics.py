@@ -57,6 +57,15 @@ def uf1_by_epoch(labels: np.ndarray, predictions: np.ndarray, classes: int) -> n
     return (2 * hits / np.maximum(marked, 1)).mean(-1).round(12)
 
 
+def unit_f1(truth: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """F1 (U,) of each unit by itself, from bool (N, U): 2TP / (2TP + FP + FN).
+
+    A unit that no clip shows and none is said to show counts as 0.
+    """
+    hits = (truth & said).sum(0)
+    return 2 * hits / np.maximum(truth.sum(0) + said.sum(0), 1)
+
+
 def later_best(values: np.ndarray) -> int:
     """The position of the highest of values (E,), the later of equals."""
     return len(values) - 1 - int(np.argmax(values[::-1]))

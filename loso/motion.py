@@ -20,6 +20,7 @@ from models.motion import (
 )
 from models.registry import MotionLearning
 
+from .action_units import unit_epochs, unit_loss
 from .at_once import AT_ONCE, class_scores, log_loss, one_epoch, regression, with_head
 from .folds import Fold
 from .metrics import with_prior
@@ -39,7 +40,8 @@ class MotionRunner:
         """Read what all folds share: --weights and motion maps."""
         self.settings = settings
         assert clips.motion is not None  # read for this stream
-        self.maps, self.labels = clips.motion.numpy(), clips.labels.numpy()
+        targets = clips.units if settings.tells_units else clips.labels
+        self.maps, self.labels = clips.motion.numpy(), targets.numpy()
         self.subjects = clips.index["data_sub"].to_numpy()
         self.state = read_weights(settings)
 
@@ -58,6 +60,11 @@ class MotionRunner:
     def _run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], ClassNet]:
         settings = self.settings
         torch.manual_seed(fold.seed(settings.seed))  # of what neither weights nor fold decide
+        if settings.tells_units and (settings.at_once or settings.adapt != "all"):
+            start = as_class_net(build_network(settings, self.state))
+            epochs, network = unit_epochs(start, self.maps, self.labels, fold, settings)
+            on_epoch(epochs[0])
+            return epochs, network
         if settings.at_once:
             epochs, network = self._fit(fold)
             on_epoch(epochs[0])
@@ -133,7 +140,7 @@ class MotionRecipe:
         fold: Fold,
         settings: Settings,
     ) -> None:
-        """maps (N, 3, S, S) and labels (N,) of all clips."""
+        """maps (N, 3, S, S) and labels (N,), or units (N, U) of 0 and 1, of all clips."""
         learning = settings.learning
         assert isinstance(learning, MotionLearning)  # of motion alone
         self.network, self.learning = network, learning
@@ -148,10 +155,11 @@ class MotionRecipe:
             self.x = standardise(self.x)
         self.y = torch.from_numpy(labels[fold.train])
         self.balance = None
-        if learning.balanced:
+        if learning.balanced and not settings.tells_units:
             counts = torch.bincount(self.y, minlength=settings.classes).clamp_min(1)
             self.balance = len(self.y) / counts
         self.held_out = maps[fold.test], labels[fold.test]
+        self.tells_units = settings.tells_units
         self.optimiser = make_optimiser(network, learning)
         self.schedule: LRScheduler = ConstantLR(self.optimiser, factor=1)
         if learning.halved is not None:
@@ -177,8 +185,8 @@ class MotionRecipe:
     def evaluate(self) -> tuple[float, np.ndarray]:
         """See training.Recipe."""
         maps, labels = self.held_out
-        scores = class_scores(self.network, maps)
-        return log_loss(scores, labels), scores
+        scores = class_scores(self.network, maps, self.tells_units)
+        return (unit_loss if self.tells_units else log_loss)(scores, labels), scores
 
 
 def make_optimiser(network: ClassNet, learning: MotionLearning) -> Optimizer:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from data.corpora.known import OWN
 from models.registry import DEFAULT_MOTION_NET, DEFAULT_NETWORK
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ def experiment_name(settings: "Settings") -> str:
     parts = [
         settings.network if settings.network != DEFAULT_NETWORK else "",
         settings.dataset,
-        "5" if settings.classes == 5 else "",
+        settings.task if settings.task not in ("auto", OWN) else "",
+        "5" if settings.task == "auto" and settings.classes == 5 else "",
         "glasses" if settings.glasses_only else "",
         "no_glasses" if settings.without_glasses else "",
         {"views": "3d", "frame views": "dual_3d"}.get(pictures, ""),
         settings.views_show if settings.views_show != "shape" else "",
         "motion" if settings.reads_motion else "",
         _motion_way(settings) if settings.streams == "motion" else "",
-        "lodo" if settings.protocol == "lodo" else "",
+        settings.protocol if settings.protocol != "loso" else "",
+        f"{settings.folds}_folds" if settings.folds else "",
         "_".join((*settings.train_on, "to", *settings.test_on)) if settings.train_on else "",
     ]
     return "_".join(part for part in parts if part)

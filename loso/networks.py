@@ -10,6 +10,8 @@ from torch import nn
 
 from common.checkpoints import StateDict, named_as
 from common.errors import UserError
+from data.corpora.units import CD6ME
+from models.motion import UNITS
 from models.network import Network
 from models.registry import NETWORKS, TRUNKS, make_network
 
@@ -48,7 +50,9 @@ def read_weights(settings: Settings) -> StateDict | None:
         return None
     if source == "synthetic":
         state = read_synthetic(settings.motion_net)
-        if settings.classes == 3:
+        if settings.tells_units:
+            return as_unit_state(state)
+        if settings.is_three:
             return state
         return {name: t for name, t in state.items() if not name.startswith("classes.")}
     if source == "package":
@@ -56,6 +60,13 @@ def read_weights(settings: Settings) -> StateDict | None:
     if source == "imagenet":
         return _imagenet(settings.trunk)
     return read_state_dict(Path(source))
+
+
+def as_unit_state(state: StateDict) -> StateDict:
+    """Synthetic weights whose classes are CD6ME's action units, out of the units they know."""
+    rows = [UNITS.index(number) for number in CD6ME]
+    heads = {f"classes.{part}": state[f"units.{part}"][rows] for part in ("weight", "bias")}
+    return state | heads
 
 
 def check_weights(settings: Settings) -> None:

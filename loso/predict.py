@@ -13,7 +13,7 @@ from common.cli import flag
 from common.errors import UserError
 from data.apex.spotting import ApexSettings, all_frames, find_apex, first_face
 from data.augmentation import stored_size
-from data.corpora.description import CLASSES
+from data.corpora.known import CLASSES
 from data.disk.clip_frames import ClipSource, read_frames
 from data.disk.frames import IMAGE_SUFFIXES, read_image
 from data.faces import FaceFinder, FoundFace, NoFaceError
@@ -39,6 +39,7 @@ class Classifier:
     networks: list[Network]
     settings: Settings
     views_by: str | None = None
+    classes: tuple[str, ...] = CLASSES[3]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def load_classifier(weights: Path | None) -> Classifier:
                 f"{flag(name)} {one[name]}; a folder holds the folds of one experiment"
             )
         networks.append(build_saved(saved, path))
-    return Classifier(networks, first.settings, first.views_by)
+        if saved.classes != first.classes:
+            raise UserError(f"{path}: has other classes than {files[0].name}")
+    return Classifier(networks, first.settings, first.views_by, first.classes)
 
 
 def build_saved(saved: SavedNetwork, path: Path) -> Network:
@@ -291,6 +294,6 @@ def predict(
     mean = torch.stack(scores).mean(0).cpu().numpy()
     if prior:
         mean = with_prior(mean[None], prior)[0]
-    named = dict(zip(CLASSES[settings.classes], mean.tolist()))
+    named = dict(zip(classifier.classes, mean.tolist()))
     shown = dict(zip(UNITS, torch.stack(units).mean(0).tolist())) if units else {}
     return Prediction(named, shown)

@@ -10,7 +10,7 @@ import numpy as np
 from common.errors import UserError
 from common.files import write_whole
 
-from .metrics import later_best, scores, uf1_by_epoch
+from .metrics import later_best, scores, uf1_by_epoch, unit_f1
 
 FORMAT = 1
 PROTOCOLS = ("last", "nested", "best")
@@ -129,8 +129,27 @@ def epoch_predictions(record: dict) -> np.ndarray:
     return np.argmax([epoch["scores"] for epoch in record["epochs"]], axis=2)
 
 
+def tells_units(record: dict) -> bool:
+    """Whether a fold tells action units: its clips say which ones they show."""
+    return "units" in record["clips"][0]
+
+
+def unit_truth(record: dict) -> np.ndarray:
+    """Which units a fold's clips show, bool (N, U)."""
+    return np.array([clip["units"] for clip in record["clips"]], bool)
+
+
+def unit_predictions(record: dict, protocol: str) -> np.ndarray:
+    """Which units a fold's clips are said to show under a protocol, bool (N, U): from 0.5 on."""
+    return np.array(record["epochs"][chosen_epoch(record, protocol)]["scores"]) >= 0.5
+
+
 def epoch_uf1(record: dict) -> np.ndarray:
-    """UF1 (E,) on a fold's held-out subject after each epoch."""
+    """UF1 (E,) on a fold's held-out subject after each epoch; of units the mean F1."""
+    if tells_units(record):
+        truth = unit_truth(record)
+        said = [np.array(epoch["scores"]) >= 0.5 for epoch in record["epochs"]]
+        return np.array([unit_f1(truth, one).mean() for one in said]).round(12)
     return uf1_by_epoch(record_labels(record), epoch_predictions(record), len(record["classes"]))
 
 
@@ -159,6 +178,8 @@ def only_class(records: Iterable[dict]) -> str | None:
     None too where the clips are of one class: then that may be right.
     """
     records = list(records)
+    if any(map(tells_units, records)):
+        return None
     predicted = {int(p) for record in records for p in record_predictions(record, "last")}
     true = {clip["label"] for record in records for clip in record["clips"]}
     if len(predicted) != 1 or len(true) < 2:
@@ -167,8 +188,12 @@ def only_class(records: Iterable[dict]) -> str | None:
 
 
 def pooled_uf1(records: Iterable[dict]) -> float:
-    """UF1 of the folds so far, under `last`."""
+    """UF1 of the folds so far, under `last`; of units the mean F1."""
     records = list(records)
+    if tells_units(records[0]):
+        truth = np.concatenate([unit_truth(record) for record in records])
+        said = np.concatenate([unit_predictions(record, "last") for record in records])
+        return float(unit_f1(truth, said).mean())
     labels = np.concatenate([record_labels(record) for record in records])
     predictions = np.concatenate([record_predictions(record, "last") for record in records])
     return scores(labels, predictions, len(records[0]["classes"])).uf1

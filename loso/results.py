@@ -20,6 +20,7 @@ from .records import (
     record_labels,
     record_predictions,
     seed_folders,
+    tells_units,
 )
 from .selection.chance import FoldFacts, chance_uf1, fold_facts
 from .settings import FREE, Settings, first_difference
@@ -77,7 +78,7 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, Experiment]]:
     for folder in sorted(path.parent for path in result.glob("*/config.json")):
         config = read_json(folder / "config.json")
         records = _read_run(folder, config)
-        if not records:
+        if not records or tells_units(records[0]):
             continue
         name, facts = folder.name, _facts(config)
         runs = {facts["seed"]: records} | _further_seeds(folder, facts, records)
@@ -91,8 +92,6 @@ def collect(result: Path) -> tuple[pd.DataFrame, dict[str, Experiment]]:
             folds=fold_facts(records),
             seeds=tuple(runs),
         )
-    if not rows:
-        raise UserError(f"{result}: no fold record in any folder; run a train_me_loso script first")
     log = pd.DataFrame(rows, columns=LOG_COLUMNS).sort_values(_LOG_ORDER, ignore_index=True)
     return log, experiments
 
@@ -111,7 +110,7 @@ def _facts(config: dict) -> dict:
 def _split(facts: dict) -> str:
     if facts["train_on"]:
         return f"{'+'.join(facts['train_on'])} to {'+'.join(facts['test_on'])}"
-    return facts["protocol"]
+    return f"{facts['folds']} folds" if facts["folds"] else facts["protocol"]
 
 
 def _read_run(folder: Path, config: dict) -> list[dict]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from common.cli import flag
 from common.errors import UserError
+from data.corpora.known import CORPORA
+from data.corpora.units import CD6ME
 from data.motion.alignment import parse_frame
 from data.motion.flow import MOTION_SIZE
 from models.registry import DEFAULT_NETWORK, NETWORKS, TRUNKS, motion_entry, network_names
@@ -14,6 +16,21 @@ from .metrics import check_prior
 
 if TYPE_CHECKING:
     from .settings import Settings
+
+
+def resolve_task(settings: "Settings") -> None:
+    """Set classes to what --task says of a known corpus; 3, and 5 of CASME II, are auto's."""
+    task = settings.task
+    corpus = CORPORA.get(settings.dataset)
+    if task == "au":
+        object.__setattr__(settings, "classes", len(CD6ME))
+    elif task != "auto" and corpus is not None and settings.index is None:
+        if task not in corpus.tasks:
+            raise UserError(f"--task {task}: {corpus.name} has {', '.join(corpus.tasks)} and au")
+        object.__setattr__(settings, "classes", len(corpus.tasks[task].classes))
+    if task == "3" or (task, settings.dataset) == ("5", "casme2"):
+        object.__setattr__(settings, "classes", int(task))
+        object.__setattr__(settings, "task", "auto")
 
 
 def check_settings(settings: "Settings") -> None:
@@ -30,6 +47,8 @@ def check_settings(settings: "Settings") -> None:
     _check_data(settings)
     _check_corpora(settings)
     _check_choice(settings)
+    if settings.tells_units:
+        _check_units(settings)
     _check_network(settings)
     _check_streams(settings)
     if settings.streams == "motion":
@@ -75,8 +94,14 @@ def _check_data(settings: "Settings") -> None:
     parse_frame(settings.map_frame)
     if settings.glasses_only and settings.without_glasses:
         raise UserError("--glasses-only and --without-glasses leave nobody")
-    if settings.classes == 5 and settings.dataset != "casme2":
-        raise UserError("--classes 5 goes with --dataset casme2")
+    if not re.fullmatch(r"\w[\w.-]*", settings.dataset):
+        raise UserError(f"--dataset {settings.dataset}: letters, digits, '_', '-' and '.'")
+    if settings.classes < 2:
+        raise UserError(f"--classes {settings.classes}: at least 2")
+    if settings.task == "auto" and settings.dataset in (*CORPORA, "composite"):
+        has = {n: {len(task.classes) for task in one.tasks.values()} for n, one in CORPORA.items()}
+        if settings.classes not in has.get(settings.dataset, {3}):
+            raise UserError(f"--classes {settings.classes} goes with --dataset casme2")
 
 
 def _check_corpora(settings: "Settings") -> None:
@@ -86,8 +111,12 @@ def _check_corpora(settings: "Settings") -> None:
         raise UserError(f"{given} goes with {lacking}: name the corpora of both")
     if both := sorted(set(train) & set(test)):
         raise UserError(f"--train-on and --test-on share {both[0]}: nothing of it would be unseen")
-    if train and settings.protocol == "lodo":
-        raise UserError("--protocol lodo leaves each corpus out; it has no --train-on")
+    if train and settings.protocol != "loso":
+        raise UserError(f"--protocol {settings.protocol} says what is held out; no --train-on")
+    if settings.folds < 0 or settings.folds == 1:
+        raise UserError(f"--folds {settings.folds}: at least 2 groups of subjects, or 0 for none")
+    if settings.folds and (train or settings.protocol != "loso"):
+        raise UserError("--folds holds out groups of subjects; it goes with --protocol loso alone")
 
 
 def _check_choice(settings: "Settings") -> None:
@@ -99,6 +128,14 @@ def _check_choice(settings: "Settings") -> None:
         raise UserError(f"--choose-ensemble {settings.choose_ensemble}: at least 1, or 0 for none")
     if settings.choose_ensemble and not settings.choose:
         raise UserError("--choose-ensemble goes with --choose: it takes several of these")
+
+
+def _check_units(settings: "Settings") -> None:
+    for name in ("inner", "prior", "softmax_twice"):
+        if getattr(settings, name):
+            raise UserError(f"{flag(name)} goes with classes, not with --task au")
+    if settings.streams == "motion" and settings.motion_net in ("kernel_ridge", "svm"):
+        raise UserError(f"--motion-net {settings.motion_net} goes with classes, not --task au")
 
 
 def _check_network(settings: "Settings") -> None:
@@ -167,8 +204,13 @@ def _check_motion_alone(settings: "Settings") -> None:
             f"--motion-size {settings.motion_size}: the synthetic weights read {MOTION_SIZE} px; "
             "--weights none learns at other sizes"
         )
-    if start == "synthetic" and settings.adapt == "none" and settings.classes != 3:
-        raise UserError("--adapt none with --classes 5: the synthetic weights know three classes")
+    if start == "synthetic" and settings.adapt == "none" and not settings.is_three:
+        told = settings.classes if settings.task == "auto" else f"of --task {settings.task}"
+        if settings.task != "au":
+            raise UserError(
+                f"--adapt none with classes {told}: the synthetic weights know negative, "
+                "positive, surprise, and action units (--task au)"
+            )
 
 
 def _check_from_nothing(settings: "Settings") -> None:

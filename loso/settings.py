@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 
@@ -28,35 +27,16 @@ from models.registry import (
     network_names,
 )
 
+from .marks import Of, OfExperiment, OfNetwork, OfRun, Switch, one_of
 from .names import experiment_name, modern
-from .rules import check_settings
+from .rules import check_settings, resolve_task
 
 # Values of --weights that name no file.
 GIVEN_OUT = ("imagenet", "package", "synthetic", "none")
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-
-
-class Of(Enum):
-    """What a setting is of; each is marked with one."""
-
-    EXPERIMENT = "decides what a record says: two runs of one experiment share it"
-    NETWORK = "one of the experiment that decides what a network is and reads"
-    RUN = "changes no record: where files lie, and how a run is started"
-
-
-T = TypeVar("T")
-OfExperiment = Annotated[T, Of.EXPERIMENT]
-OfNetwork = Annotated[T, Of.NETWORK]
-OfRun = Annotated[T, Of.RUN]
-
-
-def _one_of(names: Iterable[str]) -> Any:
-    return tyro.conf.arg(metavar="{" + ",".join(names) + "}")
-
-
-NetworkName = Annotated[str, _one_of(network_names())]
-MotionNetName = Annotated[str, _one_of(network_names("motion_net"))]
-TrunkName = Annotated[str, _one_of(TRUNKS)]
+NetworkName = Annotated[str, one_of(network_names())]
+MotionNetName = Annotated[str, one_of(network_names("motion_net"))]
+TrunkName = Annotated[str, one_of(TRUNKS)]
+TaskName = Literal["auto", "3", "4", "5", "6", "7", "objective", "au", "own"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +44,13 @@ class Settings:
     """An experiment. The defaults are the paper's; paths replace the experiment's own."""
 
     # Data: which clips there are.
-    dataset: OfExperiment[Literal["smic", "casme2", "samm", "composite"]] = "smic"
-    """Corpus, or the MEGC 2019 composite of all three."""
-    classes: OfNetwork[Literal[3, 5]] = 3
-    """3 (negative, positive, surprise), or 5 (CASME II alone)."""
+    dataset: OfExperiment[str] = "smic"
+    """Corpus, the MEGC 2019 composite, or another name that prepare_data.py gave an index."""
+    task: OfExperiment[TaskName] = "auto"
+    """What is told apart: 3, 4, 5, 6 or 7 emotions, objective classes, au (action units), own
+    (labels of one's own); auto: what the index says, 3 or --classes where it says nothing."""
+    classes: OfNetwork[int] = 3
+    """How many classes; an older way to say --task 3 or 5."""
     glasses_only: OfExperiment[Switch] = False
     """Only the subjects who wear glasses."""
     without_glasses: OfExperiment[Switch] = False
@@ -84,8 +67,11 @@ class Settings:
     """Views of frames beside the apex: their own, or the apex's again."""
     flow: OfExperiment[Flow] = "dis"
     """Optical flow: dis (10 ms a clip) or tvl1 (about a second)."""
-    protocol: OfExperiment[Literal["loso", "lodo"]] = "loso"
-    """What a fold holds out: a subject (loso), or a corpus of the index (lodo)."""
+    protocol: OfExperiment[Literal["loso", "lodo", "cde", "hde", "lists"]] = "loso"
+    """What a fold holds out: a subject (loso), a corpus (lodo), the same of MEGC 2018's CASME II
+    and SAMM (cde, hde), or what the corpus lists for tests (lists)."""
+    folds: OfExperiment[int] = 0
+    """Groups of subjects to hold out in turn, in the place of single ones (10); 0: none."""
     train_on: OfExperiment[tuple[str, ...]] = ()
     """Corpora to train on, by name, with --test-on: one fold in the place of --protocol's."""
     test_on: OfExperiment[tuple[str, ...]] = ()
@@ -193,6 +179,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """UserError for settings that contradict each other."""
+        resolve_task(self)
         check_settings(self)
 
     @property
@@ -262,9 +249,20 @@ class Settings:
         return {name: _as_json(value) for name, value in values.items()}
 
     @property
+    def tells_units(self) -> bool:
+        """Whether action units are told, of which a clip may show several or none."""
+        return self.task == "au"
+
+    @property
+    def is_three(self) -> bool:
+        """Whether the classes are negative, positive and surprise."""
+        return self.task == "auto" and self.classes == 3
+
+    @property
     def index_file(self) -> Path:
         """The index in use."""
-        return self.index or index_path("data", self.dataset, self.classes)
+        task = self.classes if self.task == "auto" else self.task
+        return self.index or index_path("data", self.dataset, task)
 
     @property
     def name(self) -> str:

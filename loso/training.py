@@ -91,12 +91,12 @@ class PictureRecipe:
     def losses(self) -> Iterator[tuple[Tensor, int]]:
         """See Recipe."""
         self.network.train()
-        labels = self.source.labels
+        targets = self.source.targets
         for clips, slots, sample in self._samples():
             batch = self.source.train(clips, slots, sample)
             with _autocast(self.device, self.half):
                 output = self.source.run(self.network, batch)
-                loss = self.network.loss(_float32(output), labels[clips].to(self.device))
+                loss = self.network.loss(_float32(output), targets[clips].to(self.device))
             yield loss, len(clips)
 
     def _samples(self) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
@@ -118,16 +118,17 @@ class PictureRecipe:
 def evaluate(
     network: Network, source: Source, clips: np.ndarray, settings: Settings
 ) -> tuple[float, np.ndarray]:
-    """Mean loss, and class scores (N, C), of the apex frames of `clips` (positions)."""
+    """Mean loss, and scores (N, C) of classes or units, of the apex frames of clips by position."""
     network.eval()
     half = half_precision(settings.precision, source.device)
     total, scores = 0.0, []
     for part in torch.from_numpy(clips).split(settings.learning.batch_size):
         with _autocast(source.device, half):
             output = _float32(source.run(network, source.test(part)))
-        loss = network.loss(output, source.labels[part].to(source.device))
+        loss = network.loss(output, source.targets[part].to(source.device))
         total += float(loss) * len(part)
-        scores.append(network.scores(output).double().cpu().numpy())
+        read = network.shown if settings.tells_units else network.scores
+        scores.append(read(output).double().cpu().numpy())
     return total / len(clips), np.concatenate(scores)
 
 

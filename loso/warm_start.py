@@ -28,6 +28,7 @@ class OneStream:
     def __init__(self, source: Source, stream: int) -> None:
         self.source, self.stream = source, stream
         self.labels, self.slots, self.device = source.labels, source.slots, source.device
+        self.targets = source.targets
 
     def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
         """See Images."""

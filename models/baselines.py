@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from .network import logits_loss
 from .registry import TRUNKS, Plan, load
 from .trunks import OneStream, Trunk, efficientnet_lite0
 
@@ -96,11 +96,15 @@ class Baseline(OneStream):
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes) and labels (B,), a mean over the batch."""
-        return F.cross_entropy(output.softmax(1) if self.softmax_twice else output, labels)
+        return logits_loss(output.softmax(1) if self.softmax_twice else output, labels)
 
     def scores(self, output: Tensor) -> Tensor:
         """Logits -> class probabilities (B, classes)."""
         return output.softmax(dim=1)
+
+    def shown(self, output: Tensor) -> Tensor:
+        """Logits -> each class's own probability (B, classes)."""
+        return output.sigmoid()
 
 
 def build(plan: Plan) -> Baseline:

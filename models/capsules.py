@@ -62,9 +62,12 @@ def capsule_lengths(capsules: Tensor) -> Tensor:
 def margin_loss(lengths: Tensor, labels: Tensor) -> Tensor:
     """Margin loss (eq. 4) with margins 0.99 and 0.01, absent classes at half weight.
 
-    lengths (B, classes), labels (B,) of class numbers; a mean over the batch.
+    lengths (B, classes), labels (B,) of class numbers or (B, classes) of 0 and 1, where several
+    may be present; a mean over the batch.
     """
-    present = F.one_hot(labels, lengths.shape[1]).to(lengths.dtype)
+    if labels.ndim == 1:
+        labels = F.one_hot(labels, lengths.shape[1])
+    present = labels.to(lengths.dtype)
     loss = present * F.relu(0.99 - lengths) ** 2
     loss = loss + 0.5 * (1 - present) * F.relu(lengths - 0.01) ** 2
     return loss.sum(dim=1).mean()

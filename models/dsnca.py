@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .attention import CoordinateAttention
 from .mecapsulenet import CHANNELS, CapsuleHead, MECapsuleNet, to_capsule_channels
 from .motion import MotionStream, build_lean
-from .network import Output
+from .network import Output, logits_loss
 from .registry import STREAMS, Fusion, Plan, make_trunk
 from .trunks import Trunk
 
@@ -114,7 +114,7 @@ class DSNCA(CapsuleHead):
         loss = super().loss(output, labels)
         if isinstance(output, Tensor):
             return loss
-        own = [F.cross_entropy(logits, labels) for logits in output[1:]]
+        own = [logits_loss(logits, labels) for logits in output[1:]]
         return loss + self.stream_loss * torch.stack(own).mean()
 
     def heat_layers(self) -> tuple[nn.Module | None, ...]:

@@ -79,6 +79,10 @@ class CapsuleHead(Network[Output]):
         """The class scores, in [0, 1): what the network puts out."""
         return class_output(output)
 
+    def shown(self, output: Output) -> Tensor:
+        """The same: a capsule's length says by itself whether its class is there."""
+        return class_output(output)
+
     def extra_repr(self) -> str:
         """The sizes, from image to class capsules, and the number of parameters."""
         parameters = sum(parameter.numel() for parameter in self.parameters())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .network import Network
+from .network import Network, logits_loss
 from .registry import Plan
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25, 26)  # FACS numbers, in this order
@@ -94,11 +94,15 @@ class ClassNet(Network[tuple[Tensor, ...]]):
 
         weight: of each class (classes,).
         """
-        return F.cross_entropy(output[0], labels, weight=weight)
+        return logits_loss(output[0], labels, weight)
 
     def scores(self, output: tuple[Tensor, ...]) -> Tensor:
         """Class probabilities (B, classes)."""
         return output[0].softmax(1)
+
+    def shown(self, output: tuple[Tensor, ...]) -> Tensor:
+        """Each class's own probability (B, classes)."""
+        return output[0].sigmoid()
 
     def heat_layers(self) -> tuple[nn.Module | None, ...]:
         """The maps' own pixels: no layer has a finer map."""

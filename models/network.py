@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from .motion import MotionStream
@@ -47,11 +48,22 @@ class Network(nn.Module, ABC, Generic[Out]):
 
     @abstractmethod
     def loss(self, output: Out, labels: Tensor) -> Tensor:
-        """The loss, a mean over the batch; labels are int64 (B,)."""
+        """The loss, a mean over the batch.
+
+        labels: int64 (B,), or, where several classes may show at once (action units), float
+        (B, classes) of 0 and 1.
+        """
 
     @abstractmethod
     def scores(self, output: Out) -> Tensor:
         """(B, classes): the highest is the prediction."""
+
+    def shown(self, output: Out) -> Tensor:
+        """(B, classes), in [0, 1]: each class by itself, where several may show at once.
+
+        NotImplementedError of a network that tells one class of a clip alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} tells one class of a clip")
 
     @abstractmethod
     def heat_layers(self) -> tuple[nn.Module | None, ...]:
@@ -59,6 +71,16 @@ class Network(nn.Module, ABC, Generic[Out]):
 
         None: the input's own pixels are weighed.
         """
+
+
+def logits_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy of logits (B, classes): of one class each, or of each class by itself.
+
+    labels: as for Network.loss. weight: of each class (classes,), where one is meant.
+    """
+    if labels.ndim == 2:
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    return F.cross_entropy(logits, labels, weight=weight)
 
 
 def class_output(output: Output) -> Tensor:

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from common.errors import UserError, warn
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from data.disk.frames import frame_number, read_image
 from data.faces import FaceFinder, NoFaceError
 from data.views import YAWS

@@ -12,9 +12,10 @@ from common.errors import UserError, warn
 from common.progress import progress_bar
 from data.augmentation import stored_size
 from data.clip_set import ClipSet
-from data.corpora.description import CLASSES
 from data.disk.frames import read_image
 from data.faces import FaceFinder
+from data.index import clip_titles
+from data.index_task import class_names
 from data.motion.flow import face_frame
 from data.pictures import resize
 from data.transforms import centre_crop
@@ -23,11 +24,10 @@ from data.views import SIZE, YAWS, view_folder
 from loso.checkpoints import read_network, settings_from, weights_path
 from loso.folds import plan_folds
 from loso.inputs import load_inputs
-from loso.predict import ClipFrames, Readings, build_saved, clip_batch
+from loso.predict import Classifier, ClipFrames, Readings, build_saved, clip_batch
 from loso.records import read_json
 from loso.results import write_tables
 from loso.settings import Settings
-from models.network import Network
 
 from .cam import erasing_costs, heat_maps, share_in_cells
 from .figures import Format, panel_path, save_figure
@@ -50,15 +50,18 @@ class Look:
 
 
 def look(
-    network: Network,
-    settings: Settings,
+    classifier: Classifier,
     clip: ClipFrames | None,
     readings: Readings,
     faces: FaceFinder,
     name: str,
     label: int | None = None,
 ) -> Look:
-    """What a network looks at for the class that it predicts; `clip` None: a ready motion map."""
+    """What a classifier's first network looks at for the class that it predicts.
+
+    `clip` None: a ready motion map.
+    """
+    network, settings, classes = classifier.networks[0], classifier.settings, classifier.classes
     batch = clip_batch(clip, readings, settings, CPU)
     with torch.no_grad():
         scores = network.scores(network(*batch))[0]
@@ -73,7 +76,6 @@ def look(
             "prediction": target, "stream": heat.stream, "heat_in_cells": inside,
             "cells_of_face": area, "fall_hottest": hottest, "fall_random": chance,
         })  # fmt: skip
-    classes = CLASSES[settings.classes]
     truth = "" if label is None else f"true {classes[label]}, "
     title = f"{name}: {truth}predicted {classes[target]} ({float(scores[target]):.2f})"
     frames = (None, None) if clip is None else (clip.onset, clip.apex)
@@ -110,15 +112,19 @@ def write_attention(
     if missing:
         warn(f"{folder.name}: no network of {len(missing)} folds: {', '.join(missing)}")
     rows = []
+    classes, titles = class_names(clips.index, settings.classes), clip_titles(clips.index)
     with progress_bar("heat maps", sum(map(len, chosen.values()))) as bar:
         for data_sub, positions in chosen.items():
             path = weights_path(folder, data_sub)
             network = build_saved(read_network(path), path)
+            classifier = Classifier([network], settings, classes=classes)
             for position in positions:
-                clip = clips.index.iloc[position]
+                clip = clips.index.iloc[position].copy()
                 picked, readings = _of_index(settings, clips, position, faces)
+                clip["clip"] = titles.iloc[position]
                 name = f"{clip['data']} {clip['subject']} {clip['clip']}"
-                seen = look(network, settings, picked, readings, faces, name, int(clip["label"]))
+                label = int(clip["label"])
+                seen = look(classifier, picked, readings, faces, name, label)
                 seen.save(panel_path(folder, clip, form))
                 which = {key: clip[key] for key in ("data", "subject", "clip", "label")}
                 rows += [which | row for row in seen.rows]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -15,9 +16,18 @@ from loso.results import Experiment
 from .content import page_content
 
 _TEMPLATE = Path(__file__).parent / "template"
-# Each page's template, and its one script, in this order.
-_PAGE = "page.html", ("tables.js", "charts.js", "page.js")
-_LEADERBOARD = "leaderboard.html", ("tables.js", "leaderboard.js")
+
+
+class Design(NamedTuple):
+    """A page's template, its one script's and its one style's files, in this order."""
+
+    template: str
+    scripts: tuple[str, ...]
+    styles: tuple[str, ...] = ("page.css",)
+
+
+_PAGE = Design("page.html", ("tables.js", "charts.js", "page.js"))
+_LEADERBOARD = Design("leaderboard.html", ("tables.js", "leaderboard.js"))
 
 
 def write_page(
@@ -57,14 +67,12 @@ def write_leaderboard(
         part.write_text(render(content, _LEADERBOARD), encoding="utf-8")
 
 
-def render(content: dict, page_of: tuple[str, Sequence[str]] = _PAGE) -> str:
-    """The page as text. Its policy lets these very styles and script run and nothing load.
-
-    page_of: the template and the scripts.
-    """
-    template, scripts = page_of
-    style = (_TEMPLATE / "page.css").read_text(encoding="utf-8")
-    script = "".join((_TEMPLATE / name).read_text(encoding="utf-8") for name in scripts)
+def render(content: dict, design: Design = _PAGE) -> str:
+    """The page as text. Its policy lets these very styles and script run and nothing load."""
+    style, script = (
+        "".join((_TEMPLATE / name).read_text(encoding="utf-8") for name in names)
+        for names in (design.styles, design.scripts)
+    )
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
@@ -73,7 +81,7 @@ def render(content: dict, page_of: tuple[str, Sequence[str]] = _PAGE) -> str:
     data = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # A clip may be called </script>: as an escape the text stays inside its element.
     data = data.replace("<", "\\u003c")
-    page = Template((_TEMPLATE / template).read_text(encoding="utf-8"))
+    page = Template((_TEMPLATE / design.template).read_text(encoding="utf-8"))
     return page.substitute(policy=policy, style=style, script=script, data=data)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from common.errors import UserError, warn
 from data.disk.frames import read_image
-from data.index import index_path, read_index
+from data.index import clip_titles, index_path, read_index
 from data.views import view_folder, view_names
 
 from .figures import panel_path
@@ -52,7 +52,9 @@ def clip_pictures(folder: Path, settings: dict, everyone: bool) -> dict[tuple, l
     if not (everyone or is_demo(root)):
         return {}
     data, classes = settings.get("dataset", ""), settings.get("classes", 3)
-    index = Path(settings.get("index") or index_path("data", data, classes))
+    task = settings.get("task", "auto")
+    named = index_path("data", data, classes if task == "auto" else task)
+    index = Path(settings.get("index") or named)
     try:
         clips = read_index(index, classes)
     except UserError as error:
@@ -60,7 +62,7 @@ def clip_pictures(folder: Path, settings: dict, everyone: bool) -> dict[tuple, l
         return {}
     found = {}
     faults: list[str] = []
-    for clip in clips.to_dict("records"):
+    for clip in clips.assign(clip=clip_titles(clips)).to_dict("records"):
         if everyone or _inside(root, clip):
             key = (clip["data"], clip["subject"], clip["clip"])
             found[key] = _pictures(folder, settings, clip, faults)

@@ -63,7 +63,7 @@ def write_frames(folder: Path, clip: np.ndarray, first: int = 100) -> None:
         cv2.imwrite(str(folder / f"image{number}.png"), image[:, :, ::-1])
 
 
-def write_smic(root: Path, clips: list[tuple[int, int, int]]) -> Path:
+def write_spotted(root: Path, clips: list[tuple[int, int, int]]) -> Path:
     """Clips (subject, seed, apex) in SMIC's layout below `root`; the annotation's path.
 
     Every clip is in frames 100 to 114.

@@ -213,6 +213,22 @@ def finder() -> FaceFinder:
     return load_face_finder("dlib")
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skips where it, or playwright, is not here."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install it")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no chromium: apt-get install chromium (.ci/run does)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
 CHANGED = "smic_02"  # the subject that `worlds` differ in
 
 

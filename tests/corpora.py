@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conftest import SMIC_HEADER, write_frame, write_sheet
 
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 
 CASME2_HEADER = [
     "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None,
@@ -95,5 +95,5 @@ ROWS = {"casme2": casme2_rows, "samm": samm_rows, "smic": smic_rows}
 
 
 def write_annotation(folder: Path, data: str) -> Path:
-    sheet = CORPORA[data].sheet or "Sheet1"
+    sheet = next(iter(CORPORA[data].sheets), "Sheet1")
     return write_sheet(folder / f"{data}.xlsx", ROWS[data](), sheet)

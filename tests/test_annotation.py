@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 from data.corpora.annotation import read_annotation
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 
 CASME2, SAMM, SMIC = (CORPORA[name] for name in ("casme2", "samm", "smic"))
 GOOD = [2, "EP02", None, 10, 20, 40, None, "4", "surprise"]
@@ -31,7 +31,7 @@ def changed(**cells) -> list:
 
 
 def read(tmp_path, *rows, corpus=CASME2, header=CASME2_HEADER, **options):
-    sheet = corpus.sheet or "Sheet1"
+    sheet = next(iter(corpus.sheets), "Sheet1")
     return read_annotation(
         corpus, write_sheet(tmp_path / "a.xlsx", [header, *rows], sheet), **options
     )
@@ -161,7 +161,7 @@ def test_frame_numbers_in_any_spelling(tmp_path, onset):
 
 @given(st.integers(0, 10**8), st.integers(1, 10**4), st.one_of(st.integers(), st.text(max_size=5)))
 def test_an_apex_lies_within_onset_and_offset_whatever_the_cell_says(onset, length, cell):
-    from data.corpora.annotation import _apex
+    from data.corpora.row import _apex
 
     assert onset <= _apex(cell, onset, onset + length, "a", "ApexFrame") <= onset + length
 
@@ -181,12 +181,12 @@ def test_an_apex_lies_within_onset_and_offset_whatever_the_cell_says(onset, leng
 )
 def test_emotions_in_other_words(corpus, spelled, emotion, label):
     assert corpus.emotion(spelled, 3) == emotion
-    assert corpus.labels[3][emotion.lower()] == label
+    assert corpus.tasks["3"].label(emotion) == label
 
 
 def test_other_and_others_are_one_emotion(tmp_path):
     assert read(tmp_path, GOOD, changed(emotion="Other")).skipped == []
-    five = read(tmp_path, changed(emotion="Other"), classes=5).clips
+    five = read(tmp_path, changed(emotion="Other"), task=5).clips
     assert five["emotion"].item() == "others" and five["label"].item() == 4
     rows = [*samm_rows()[14:16], ["030", "030_1_1", "x", 5, 6, 9, 5, "Micro", "4", "Others"]]
     annotation = read(tmp_path, *rows, corpus=SAMM, header=SAMM_HEADER)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from apex_clips import write_smic
+from apex_clips import write_spotted
 from conftest import ROOT, alive_in_group, start
 
 import smic_processing
@@ -19,7 +19,7 @@ from common.cli import run_script
 from data.apex import batch as apex_run
 from data.apex.spotting import ApexSettings
 from data.corpora.annotation import read_annotation
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from data.disk.frames import ClipFolders
 from data.index import read_index
 
@@ -30,7 +30,7 @@ CLIPS = [(1, 0, 5), (1, 1, 7), (2, 2, 9), (2, 3, 6), (11, 4, 8), (11, 5, 10)]
 def smic(tmp_path_factory) -> Path:
     """A root with six clips; its annotation is SMIC-HS-E_annotation.xlsx."""
     root = tmp_path_factory.mktemp("smic")
-    write_smic(root, CLIPS)
+    write_spotted(root, CLIPS)
     return root
 
 
@@ -125,10 +125,12 @@ def test_kept_results_are_used_and_those_of_other_settings_are_not(smic, tmp_pat
     pattern = ApexSettings("dlib")
     first = spot(smic, keep, pattern)
     record = keep / "smic_01_s1_ne_00.json"
-    record.write_text(json.dumps({"onset": 100, "offset": 114, "apex": 103}))
+    record.write_text(json.dumps({"onset": 100, "offset": 114, "apex": 103, "begins": 101}))
     assert spot(smic, keep, pattern)["apex_frame"].iloc[0] == 103
     assert "going on after 6 clips found before, 0 to go" in capsys.readouterr().err
-    record.write_text(json.dumps({"onset": 99, "offset": 114, "apex": 103}))  # another annotation
+    record.write_text(
+        json.dumps({"onset": 99, "offset": 114, "apex": 103, "begins": 101})
+    )  # another annotation
     assert spot(smic, keep, pattern)["apex_frame"].equals(first["apex_frame"])
     spot(smic, keep, ApexSettings("dlib", method="cells"))
     errors = capsys.readouterr().err
@@ -144,7 +146,7 @@ def break_two_clips(root: Path) -> None:
 
 
 def test_failed_clips_are_named_and_the_others_go_on(tmp_path, capsys):
-    write_smic(tmp_path, CLIPS)
+    write_spotted(tmp_path, CLIPS)
     break_two_clips(tmp_path)
     assert run(arguments(tmp_path, tmp_path / "out", "--workers", "1")) == 0
     output = capsys.readouterr()

@@ -13,7 +13,7 @@ from data.apex.cells import face_cells
 from data.face_search import FoundFace
 from data.faces import FaceFinder
 from loso.experiment import run_experiment
-from loso.predict import ClipFrames, Readings
+from loso.predict import Classifier, ClipFrames, Readings
 from loso.presets import preset
 from loso.settings import Settings
 from loso.synthetic_weights import load_synthetic
@@ -175,7 +175,8 @@ def test_streams_in_order_of_the_networks_inputs():
 def test_a_ready_map_without_frames_has_no_share(finder):
     maps = np.random.default_rng(0).normal(size=(3, 28, 28)).astype(np.float32)
     settings, readings = Settings(streams="motion"), Readings(maps=maps)
-    seen = look(load_synthetic("linear"), settings, None, readings, finder, "ready", 1)
+    classifier = Classifier([load_synthetic("linear")], settings)
+    seen = look(classifier, None, readings, finder, "ready", 1)
     assert np.isnan(seen.rows[0]["heat_in_cells"])
     assert seen.shown.title.startswith("ready: true positive, predicted")
 

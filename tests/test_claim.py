@@ -10,7 +10,7 @@ from conftest import call
 from experiments import records_of, settings_of
 
 from common.errors import UserError
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from loso import experiment
 from loso.config import made_files
 from loso.experiment import run_experiment

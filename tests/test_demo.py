@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from data.corpora import description
+from data.corpora import known
 from data.disk.frames import ClipFolders, list_frames, read_image
 from deca.anny.head import load_head
 from synthetic.demo import corpora as demo
@@ -79,7 +79,7 @@ def test_clips_are_possible_ones(seed):
         assert 11 <= clip.offset - clip.onset + 1 <= 31
         assert clip.first <= clip.onset < clip.apex < clip.offset <= clip.last
         assert clip.first % 2 == 1
-        assert not description.CORPORA[clip.data].leaves_out(clip.subject, clip.name)
+        assert not known.CORPORA[clip.data].leaves_out(clip.subject, clip.name)
         assert clip.glasses == (clip.subject in GLASSES[clip.data].split())
         assert dict(clip.actions).keys() <= set(load_head().actions)
         assert 0.15 < max(strength for _, strength in clip.actions) <= 1
@@ -412,5 +412,5 @@ def test_hiding_glasses_hide_the_eyes_and_nothing_else():
 
 def test_the_real_subjects_with_glasses_wear_them():
     for data, corpus in CORPORA.items():
-        wears = description.CORPORA[data].wears_glasses
+        wears = known.CORPORA[data].wears_glasses
         assert {one for one in corpus.subjects if wears(one)} == set(GLASSES[data].split())

@@ -12,11 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, call, write_frame, write_sheet
 
-from data.corpora import annotation, description
+from data.corpora import annotation, known
+from data.corpora.commands import corpus_command
 from tools.draw_architecture import FIGURE, figure
 
 PAGES = sorted(
@@ -144,7 +146,7 @@ def test_a_wrong_value_is_seen_and_a_placeholder_is_none():
     assert faults("python smic_processing.py --root DATA --method patern") != []
     assert faults("python smic_processing.py --root DATA --method NAME") == []
     assert "vgg11" in help_of("train_me_loso.py").flags["--trunk"]
-    assert help_of("predict.py").required == {"--clip"}
+    assert help_of("reconstruct_3d.py").required == {"--out"}
 
 
 def test_commands_are_found_wherever_a_page_has_them(tmp_path):
@@ -237,12 +239,11 @@ def test_the_model_card_is_of_the_weights_that_are_here():
 
 
 def test_the_corrections_of_smic_are_those_of_the_code():
-    from data.corpora.repairs import SMIC_MISSING, SMIC_RELABELLED
-
+    gaps = known.CORPORA["smic"].gaps
     text = (ROOT / "docs/datasets.md").read_text()
     rows = re.findall(r"^\| (s\d+_\w+) \| (?:(\d+) to (\d+))? ?\| (\w+)", text, re.MULTILINE)
-    expected = [(clip, str(on), str(off), label) for _, clip, on, off, label in SMIC_MISSING]
-    assert rows == [*expected, (SMIC_RELABELLED[1], "", "", SMIC_RELABELLED[3])]
+    expected = [(one.clip, str(one.onset), str(one.offset), one.emotion) for one in gaps.added]
+    assert rows == [*expected, *((clip, "", "", right) for _, clip, _, right in gaps.relabelled)]
 
 
 def test_wearers_of_glasses_are_those_of_the_code():
@@ -252,7 +253,7 @@ def test_wearers_of_glasses_are_those_of_the_code():
     assert len(listed) == 3
     for name, part in listed.items():
         numbers = {int(number) for number in part.split()[1:]}
-        assert numbers == description.CORPORA[name.lower()].glasses
+        assert numbers == known.CORPORA[name.lower()].glasses
 
 
 # The worked examples of docs/extending.md.
@@ -266,9 +267,12 @@ def examples(kind: str) -> list[str]:
 
 
 def test_the_corpus_of_the_example_is_read_and_indexed(tmp_path, monkeypatch, capsys):
-    entry, command = examples("A corpus")
-    corpus = eval(entry, vars(description).copy())
-    monkeypatch.setitem(description.CORPORA, "lab", corpus)
+    source, line = examples("A corpus")
+    names: dict = {"__package__": "data.corpora"}
+    exec(source.replace("from .description", "from data.corpora.description"), names)
+    corpus = names["CORPUS"]
+    monkeypatch.setitem(known.CORPORA, "lab", corpus)
+    assert line.strip() == "lab.CORPUS"
     rows = [["Person", "Clip", "Onset", "Apex", "Offset", "Emotion"]]
     for number, emotion in enumerate(("happy", "sad", "surprised", "neutral"), 1):
         rows.append([f"P{number}", f"P{number}_{emotion}_01", 1, 3, 5, emotion])
@@ -276,12 +280,9 @@ def test_the_corpus_of_the_example_is_read_and_indexed(tmp_path, monkeypatch, ca
             write_frame(tmp_path / f"P{number}/P{number}_{emotion}_01/{frame:04d}.png")
     sheet = write_sheet(tmp_path / "lab.xlsx", rows, "clips")
     assert len(annotation.read_annotation(corpus, sheet).clips) == 3  # neutral is not used
-    script = (ROOT / "prepare_data.py").read_text().replace("__main__", "example")
-    names: dict = {}
-    exec(script, names)
-    exec(command, names)
-    assert names["lab"](tmp_path, sheet, tmp_path / "index") == 0
-    index = names["pd"].read_csv(tmp_path / "index/lab_apex.csv", dtype=str)
+    index_lab = corpus_command(corpus)  # what prepare_data.py lab calls
+    assert index_lab(tmp_path, (sheet,), tmp_path / "index") == 0
+    index = pd.read_csv(tmp_path / "index/lab_apex.csv", dtype=str)
     assert index["data_sub"].tolist() == ["lab_01", "lab_02", "lab_03"]
     assert index["label"].tolist() == ["1", "0", "2"]
     assert "3 of 3 clips used" in capsys.readouterr().out

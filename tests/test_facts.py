@@ -12,11 +12,11 @@ import pytest
 from conftest import ROOT
 from house import ENTRIES, ROOMS
 
-import prepare_data
 import reconstruct_3d
 import visualize
 from common.version import VERSION
-from data.corpora.description import CLASSES, CORPORA, MEGC2019
+from data.corpora.commands import COMMANDS
+from data.corpora.known import AU, CLASSES, CORPORA, MEGC2019, OWN, TASKS
 from data.face_search import STRANGEST, UNSTEADIEST, FoundBy
 from data.motion.flow import FLOWS, Flow
 from data.views import BackendName, MakerName
@@ -60,10 +60,11 @@ def test_make_looks_for_the_pythons_that_the_project_takes():
 
 
 def test_corpora_and_classes():
-    assert setting("dataset") == {*CORPORA, "composite"}
-    assert setting("classes") == set(CLASSES)
-    for command in (prepare_data.smic, prepare_data.casme2, prepare_data.samm):
-        assert values(get_type_hints(command)["classes"]) == set(CLASSES)
+    for command in (COMMANDS["smic"], COMMANDS["casme2"], COMMANDS["samm"]):
+        assert values(get_type_hints(command)["classes"]) - {type(None)} == set(CLASSES)
+    assert set(COMMANDS) >= set(CORPORA) - {"casme3_c"}  # part C of casme3
+    assert setting("task") == {"auto", *TASKS}
+    assert {task for one in CORPORA.values() for task in one.tasks} | {AU, OWN} == set(TASKS)
     assert set(MEGC2019) <= set(CORPORA)
     assert DRAWN.keys() == TABLES.keys() == FULL_SIZE.keys()
     assert DRAWN.keys() <= CORPORA.keys()

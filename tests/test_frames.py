@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from apex_clips import FRAMES, draw_clip, finder, write_smic
+from apex_clips import FRAMES, draw_clip, finder, write_spotted
 from conftest import call, make_smic
 from hypothesis import given
 from hypothesis import strategies as st
@@ -415,7 +415,7 @@ def test_folders_come_before_videos_and_may_be_called_so(tmp_path, clip):
 
 
 def test_a_corpus_of_videos_goes_from_spotting_to_maps(tmp_path):
-    annotation = write_smic(tmp_path, [(1, 0, 6), (2, 1, 8)])
+    annotation = write_spotted(tmp_path, [(1, 0, 6), (2, 1, 8)])
     whole = tmp_path / "whole"
     shutil.copytree(tmp_path / "HS", whole / "HS")
     for subject, seed, apex in [(1, 0, 6), (2, 1, 8)]:

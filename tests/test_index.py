@@ -13,7 +13,7 @@ from corpora import (
 
 from common.errors import UserError
 from data.corpora.annotation import read_annotation
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA, MEGC2019
 from data.disk.frames import ClipFolders, frame_number, list_frames, nearest_frame
 from data.index import COLUMNS, build_index, read_index
 
@@ -25,7 +25,7 @@ def complete(tmp_path_factory):
     """All three corpora complete, in their released layouts, indexed through the command line."""
     root = tmp_path_factory.mktemp("complete")
     out = root / "index"
-    for data, corpus in CORPORA.items():
+    for data, corpus in ((name, CORPORA[name]) for name in MEGC2019):
         annotation = write_annotation(root, data)
         table = read_annotation(corpus, annotation).clips
         if data == "smic":
@@ -71,7 +71,7 @@ def test_glasses_of_the_complete_composite(complete):
 
 def test_five_classes_of_casme2(complete, tmp_path):
     annotation = complete / "casme2.xlsx"
-    table = read_annotation(CORPORA["casme2"], annotation, classes=5).clips
+    table = read_annotation(CORPORA["casme2"], annotation, task=5).clips
     counts = table["label"].value_counts().sort_index().tolist()
     assert counts == [63, 32, 27, 25, 99]
     without_apex = table[(table["subject"] == "sub04") & (table["clip"] == "EP12_01f")]

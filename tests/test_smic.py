@@ -4,23 +4,23 @@ import shutil
 
 import pandas as pd
 import pytest
-from apex_clips import write_smic as draw_smic
+from apex_clips import write_spotted as draw_smic
 from conftest import SMIC_HEADER, call, make_smic, write_frame, write_sheet
 from corpora import smic_rows
 
 from common.errors import UserError
 from data.apex.batch import Spotted
 from data.corpora.annotation import read_annotation
-from data.corpora.description import CORPORA
-from data.corpora.repairs import SMIC_MISSING
-from data.corpora.smic import read_smic, write_smic
+from data.corpora.known import CORPORA
+from data.corpora.smic import CORPUS as SMIC
+from data.corpora.spotted import read_smic, write_spotted
 from data.disk.frames import ClipFolders, name_key
 from data.index import read_index
 
 HEADER = ["Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", "Onset3F",
           "Offset3F", "FirstF", "LastF", "TotalMF1", "Emotion"]  # fmt: skip
 SUBJECTS = [1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15, 18, 19, 20]
-MISSING = {clip: tuple(frames) for _, clip, *frames, _ in SMIC_MISSING}
+MISSING = {one.clip: (one.onset, one.offset) for one in SMIC.gaps.added}
 COUNTS = [70, 51, 43]
 
 
@@ -89,7 +89,7 @@ def test_the_values_are_those_of_the_164_clip_list():
         "s4_ne_05": (219343, 219361), "s4_ne_06": (219413, 219435),
         "s9_sur_02": (61250, 61291),
     }  # fmt: skip
-    for subject, clip, *_, emotion in SMIC_MISSING:
+    for subject, clip, emotion in ((o.subject, o.clip, o.emotion) for o in SMIC.gaps.added):
         assert clip.startswith(f"s{int(subject)}_{emotion[:2]}")
 
 
@@ -242,7 +242,7 @@ def small(tmp_path):
     def write(out, apex=None, spotting=False):
         folders = ClipFolders(tmp_path)
         source = read_smic(folders, annotation)
-        return write_smic(source, folders, out, apex, spot(APEXES) if spotting else None)
+        return write_spotted(source, folders, out, apex, spot(APEXES) if spotting else None)
 
     return tmp_path, write
 
@@ -285,7 +285,7 @@ def test_a_clip_without_a_face_is_left_out_and_named(small):
         found = spot(APEXES)(clips, folders)
         return Spotted(found.clips, found.unspotted[:1], ["smic_02 s02_po_01: no face found"])
 
-    written = write_smic(source, folders, root / "smic_apex.csv", spot=no_face_in_one)
+    written = write_spotted(source, folders, root / "smic_apex.csv", spot=no_face_in_one)
     assert written.skipped == ["smic_02 s02_po_01: no face found"]
     assert len(written.index) == 5 and "s02_po_01" not in set(written.index["clip"])
 
@@ -333,7 +333,7 @@ def test_nothing_is_overwritten_where_no_apex_is_found(small):
     folders = ClipFolders(root)
     source = read_smic(folders, root / "SMIC/SMIC-HS-E_annotation.xlsx")
     with pytest.raises(UserError, match="none of 6 clips has an apex; the first: smic_01 s01_ne"):
-        write_smic(source, folders, root / "smic_apex.csv", spot=spot({}))
+        write_spotted(source, folders, root / "smic_apex.csv", spot=spot({}))
     assert (root / "smic_apex.csv").read_bytes() == before
 
 

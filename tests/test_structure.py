@@ -18,9 +18,10 @@ from data.motion.flow import Flow
 from data.transforms import sample_augmentation
 from loso import script
 from loso.experiment import run_experiment
+from loso.marks import Of
 from loso.presets import PRESETS, Preset, preset
 from loso.records import read_records
-from loso.settings import FREE, SHAPING, Of, Settings, settings_of
+from loso.settings import FREE, SHAPING, Settings, settings_of
 from models import registry
 from models.dsnca import FUSIONS
 from models.network import Network

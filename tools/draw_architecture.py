@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from common.cli import run_script
 from common.files import write_whole
-from data.corpora.description import CLASSES
+from data.corpora.known import CLASSES
 from data.motion.flow import MOTION_SIZE
 from data.views import YAWS
 from models.capsules import CLASS_DIM, PRIMARY_DIM

@@ -15,7 +15,7 @@ from common.errors import UserError
 from common.files import write_whole
 from common.parallel import fixed_threads
 from data.clip_set import ClipSet
-from data.corpora.description import CLASSES, CORPORA
+from data.corpora.known import CLASSES, CORPORA
 from data.index import read_index
 from data.motion.published import OFFSET, read_published
 from loso.inputs import load_inputs

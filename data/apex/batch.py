@@ -18,7 +18,7 @@ from common.parallel import fixed_threads, worker_pool
 from common.progress import progress_bar
 from data.disk.frames import ClipFolders
 from data.faces import FaceFinder, NoFaceError, load_face_finder
-from data.index import clip_folder
+from data.index import clip_folder, clip_names, first_number
 from data.landmarks import fan_is_here, load_landmark_finder
 
 from .plot import plot_apex
@@ -29,7 +29,8 @@ from .spotting import Apex, ApexSettings, find_apex, frames_between
 class Spotted:
     """What spot_clips found.
 
-    clips: those that have an apex now, in order, with apex_frame and apex_source filled in.
+    clips: those that have an apex now, in order, with apex_frame, apex_source and spotted_onset,
+    where the movement begins, filled in.
     unspotted: a line for each other one that shows a face, as far as it was looked at.
     faceless: a line for each clip in which no face is found.
     """
@@ -49,6 +50,7 @@ class Job:
     offset: int
     record: Path | None  # the file that keeps the result until the run is done
     plot: Path | None
+    first: int | None = None  # number of a video's first frame, where that is known
 
 
 Outcome = Apex | UserError  # or why there is none, in a line that begins with the clip's name
@@ -72,8 +74,7 @@ def spot_clips(
     if keep:
         _open_kept(keep, asdict(settings) | {"root": str(folders.root), "plots": str(plots)})
     jobs, apexes, unspotted, faceless = {}, {}, {}, {}
-    for i, clip in enumerate(clips.to_dict("records")):
-        name = f"{clip['data_sub']} {clip['clip']}"
+    for i, (name, clip) in enumerate(zip(clip_names(clips), clips.to_dict("records"))):
         try:
             job = Job(
                 name=name,
@@ -82,29 +83,31 @@ def spot_clips(
                 offset=clip["offset_frame"],
                 record=keep / f"{name.replace(' ', '_')}.json" if keep else None,
                 plot=plots / f"{name.replace(' ', '_')}.png" if plots else None,
+                first=first_number(clip["data"]),
             )
         except UserError as error:
             unspotted[i] = f"{name}: {error}"
             continue
-        apex = _kept(job)
-        if apex is None:
+        kept = _kept(job)
+        if kept is None:
             jobs[i] = job
         else:
-            apexes[i] = apex
+            apexes[i] = kept
     if apexes:
         print(
             f"going on after {len(apexes)} clips found before, {len(jobs)} to go", file=sys.stderr
         )
     for i, outcome in _run(jobs, settings, workers, cache).items():
         if isinstance(outcome, Apex):
-            apexes[i] = outcome.frame
+            apexes[i] = outcome.frame, outcome.onset
         elif isinstance(outcome, NoFaceError):
             faceless[i] = str(outcome)
         else:
             unspotted[i] = str(outcome)
     found = clips.iloc[sorted(apexes)]
-    frames = pd.array([apexes[i] for i in sorted(apexes)], "Int64")
-    found = found.assign(apex_frame=frames, apex_source="spotted")
+    frames = pd.array([apexes[i][0] for i in sorted(apexes)], "Int64")
+    begins = [apexes[i][1] for i in sorted(apexes)]
+    found = found.assign(apex_frame=frames, apex_source="spotted", spotted_onset=begins)
     return Spotted(found, *([lines[i] for i in sorted(lines)] for lines in (unspotted, faceless)))
 
 
@@ -128,13 +131,13 @@ def _open_kept(keep: Path, now: dict) -> None:
         part.write_text(json.dumps(now))
 
 
-def _kept(job: Job) -> int | None:
+def _kept(job: Job) -> tuple[int, int] | None:
     if job.record is None or not job.record.is_file():
         return None
     record = json.loads(job.record.read_text())
-    if (record["onset"], record["offset"]) != (job.onset, job.offset):
+    if (record["onset"], record["offset"]) != (job.onset, job.offset) or "begins" not in record:
         return None  # the annotation has changed since
-    return record["apex"]
+    return record["apex"], record["begins"]
 
 
 def _run(
@@ -195,12 +198,13 @@ def _spot(numbered: tuple[int, Job]) -> tuple[int, Outcome, str]:
     warnings = io.StringIO()
     with contextlib.redirect_stderr(warnings):
         try:
-            frames = frames_between(job.folder, job.onset, job.offset, job.name)
+            frames = frames_between(job.folder, job.onset, job.offset, job.name, job.first)
             apex = find_apex(frames, _faces, _settings, job.name)
             if job.plot:
                 plot_apex(apex, job.name, job.plot)
             if job.record:
                 record = {"onset": job.onset, "offset": job.offset, "apex": apex.frame}
+                record["begins"] = apex.onset
                 with write_whole(job.record) as part:
                     part.write_text(json.dumps(record))
             outcome: Outcome = apex

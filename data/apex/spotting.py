@@ -23,6 +23,7 @@ from .pattern import pattern_curve, shrink, shrink_cells
 Method = Literal["pattern", "cells"]
 MARGIN = 0.5  # of a cell's width, kept around the cells
 LONG, MOST = 600, 5000  # frames: twice half a second at 500 a second; what memory is planned for
+RISE = 0.15  # share of the curve's height that is still its foot
 SMALLEST = 16  # pixels: the side of a region in which something can be measured
 # A frame that correlates less with the face than this is looked at for a face of its own.
 ALIKE = 0.7
@@ -51,6 +52,14 @@ class Apex:
     numbers: tuple[int, ...]  # of the frames that show the face, onset to offset
     curve: tuple[float, ...]
     found_by: str  # how the face was found: FoundFace.found_by
+
+    @property
+    def onset(self) -> int:
+        """Where the movement to the apex begins: the last frame before it near the curve's foot."""
+        peak = self.numbers.index(self.frame)
+        foot = min(self.curve[: peak + 1])
+        level = foot + RISE * (self.curve[peak] - foot)
+        return self.numbers[max(i for i in range(peak + 1) if self.curve[i] <= level or i == 0)]
 
 
 def find_apex(source: ClipSource, faces: FaceFinder, settings: ApexSettings, clip: str) -> Apex:
@@ -116,15 +125,18 @@ def first_face(source: ClipSource, faces: FaceFinder, clip: str) -> tuple[int, F
     raise NoFaceError(f"{clip}: no face found by {faces.name} in {count} frames")
 
 
-def frames_between(folder: Path, onset: int, offset: int, clip: str) -> dict[int, Path]:
+def frames_between(
+    folder: Path, onset: int, offset: int, clip: str, first: int | None = None
+) -> dict[int, Path]:
     """The image files of a clip from onset to offset, by number.
 
     An onset or offset that is missing falls back to the nearest frame within two, gaps are
-    left out; a warning says so. UserError for onset after offset, or where nothing is near.
+    left out; a warning says so. first: the number of a video's first frame. UserError for onset
+    after offset, or where nothing is near.
     """
     if onset > offset:
         raise UserError(f"{clip}: onset {onset} comes after offset {offset}")
-    frames = number_frames(folder, onset, offset)
+    frames = number_frames(folder, onset, offset, first)
     ends = []
     for name, number in (("onset", onset), ("offset", offset)):
         found = nearest_frame(frames, number)

@@ -1,193 +1,45 @@
-"""SMIC's index: one writer, whether its apexes are spotted, known already or not to be had."""
+"""SMIC-HS (Li et al. 2013): 164 clips at 100 frames a second; no apexes, no action units."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from .description import THREE, Added, Corpus, Gaps, task
 
-import pandas as pd
+COLUMNS = {
+    "subject": "Subject",
+    "clip": "Filename",
+    "onset_frame": "OnsetF",
+    "offset_frame": "OffsetF",
+    "emotion": "Emotion",
+}
+GLASSES = frozenset((1, 4, 5, 6, 8, 9, 12, 15, 18, 19))
+SUBJECT_IN_CLIP = r"(s\d+)_"
 
-from common.errors import UserError, warn
-from data.apex.batch import Spotted
-from data.disk.frames import ClipFolders, list_frames, name_key
-from data.index import build_index, read_index, write_index
-
-from .annotation import Annotation, read_annotation
-from .description import CORPORA
-from .repairs import SMIC_CLIPS, repair
-
-Spot = Callable[[pd.DataFrame, ClipFolders], Spotted]
-_LAYOUT = "HS/s1/micro/negative/s1_ne_01"
-_OTHER_CAMERA = re.compile(r"(?<![a-z])(vis|nir)(?![a-z])")
-
-
-@dataclass(frozen=True)
-class SmicIndex:
-    """What was written: the index, and a line for each clip that is not as it should be.
-
-    skipped: clips that are not in it. middle: clips whose apex is the middle of onset and
-    offset because none could be spotted; empty where none was looked for.
-    """
-
-    index: pd.DataFrame
-    skipped: list[str]
-    middle: list[str]
-
-
-def read_smic(
-    folders: ClipFolders,
-    annotation: Path | None = None,
-    classes: int = 3,
-    strict: bool = False,
-    sheet: str | None = None,
-) -> Annotation:
-    """SMIC's clips: from its spreadsheet, or without one from the cropped release's folders.
-
-    Errors as read_annotation; UserError too if no folder is laid out as the release's are.
-    """
-    if annotation is not None or classes != 3:
-        return read_annotation(CORPORA["smic"], annotation or Path(), classes, strict, sheet)
-    return _read_release(folders, strict)
-
-
-def write_smic(
-    source: Annotation,
-    folders: ClipFolders,
-    out: Path,
-    apex: Path | None = None,
-    spot: Spot | None = None,
-) -> SmicIndex:
-    """Write SMIC's index and its four-frames companion.
-
-    With `spot` the apexes are those that it finds; without, those spotted before that the
-    index `apex` or the one that `out` is now holds, `apex` first. Of the clips that have
-    none, the middle of onset and offset is taken; the column apex_source (spotted or middle)
-    tells them apart. Clips in which `spot` finds no face are left out. UserError, with nothing
-    written, if `spot` finds no apex at all, if `apex` is no index, or if no clip's frames are on
-    disk.
-    """
-    clips, lines, faceless = source.clips, [], []
-    if spot:
-        spotted = spot(clips, folders)
-        lines, faceless = spotted.unspotted, spotted.faceless
-        if spotted.clips.empty:
-            first = (lines + faceless)[0]
-            raise UserError(f"none of {len(clips)} clips has an apex; the first: {first}")
-        known = _apexes(spotted.clips)
-        names = clips["data_sub"] + " " + clips["clip"]
-        clips = clips[~names.isin({line.partition(": ")[0] for line in faceless})]
-    else:
-        known = _spotted(out) if out.is_file() else {}
-        known |= _spotted(apex) if apex else {}
-    clips = _with_apexes(clips, known)
-    missing = int((clips["apex_source"] == "middle").sum())
-    if missing and not spot:
-        warn(
-            f"{missing} of {len(clips)} SMIC clips have no spotted apex in {apex or out}: their "
-            "middle frame is taken; smic_processing.py finds apexes"
-        )
-    index, four_frames, skipped = build_index(clips, folders)
-    write_index(index, four_frames, out)
-    gone = {line.partition(": ")[0] for line in skipped}
-    return SmicIndex(
-        index, faceless + skipped, [x for x in lines if x.partition(": ")[0] not in gone]
-    )
-
-
-def _read_release(folders: ClipFolders, strict: bool) -> Annotation:
-    """The clips of the cropped release: each folder holds exactly onset to offset."""
-    corpus = CORPORA["smic"]
-    clips: dict[tuple[str, str], dict] = {}
-    skipped = []
-    for folder in folders.clips():
-        above = folder.relative_to(folders.root).parts[:-1]
-        name = folder.stem if folder.is_file() else folder.name
-        subject = corpus.subject_of(name)
-        emotion = corpus.emotion(above[-1], 3) if above else None
-        if not (subject and emotion) or _is_other(folders.root, above):
-            continue
-        if (subject, name_key(name)) in clips:
-            continue  # a second copy; which is read, ClipFolders decides
-        try:
-            clip = _release_clip(folder, above, subject, name, emotion)
-        except UserError as fault:
-            if strict:
-                raise UserError(f"{folder}: {fault}") from None
-            skipped.append(f"{folder}: {fault}")
-            warn(f"skipped {skipped[-1]}")
-            continue
-        clips[subject, name_key(name)] = clip
-    if not clips:
-        raise UserError(
-            f"{folders.root}: no clip in the layout of SMIC's cropped release ({_LAYOUT}) below "
-            "it; with another one --annotation SMIC-HS-E_annotation.xlsx is needed"
-        )
-    if len(clips) != SMIC_CLIPS:
-        warn(f"{folders.root}: {len(clips)} clips of SMIC-HS, whose release has {SMIC_CLIPS}")
-    table = pd.DataFrame(list(clips.values())).astype({"apex_frame": "Int64"})
-    table = repair("smic", table, set(), str(folders.root))
-    rows = len(clips) + len(skipped)
-    return Annotation(table, skipped, rows, f"clip folders of {folders.root}")
-
-
-def _is_other(root: Path, above: tuple[str, ...]) -> bool:
-    """Whether a clip is one of SMIC's other cameras, or no micro-expression."""
-    parts = [part.lower() for part in (root.resolve().name, *above)]
-    return any(
-        _OTHER_CAMERA.search(part) or re.sub(r"\W|_", "", part) == "nonmicro" for part in parts
-    )
-
-
-def _release_clip(
-    folder: Path, above: tuple[str, ...], subject: str, name: str, emotion: str
-) -> dict:
-    corpus = CORPORA["smic"]
-    wanted = name_key(corpus.folder_format.format(int(subject)))
-    if wanted not in map(name_key, above):
-        raise UserError(f"its name is of subject {subject}, and it lies in no folder {wanted}")
-    frames = list(list_frames(folder))
-    if len(frames) < 3:
-        raise UserError(f"{len(frames)} frames; an apex lies between onset and offset")
-    return {
-        "data": "smic",
-        "subject": subject,
-        "clip": name,
-        "label": corpus.labels[3][emotion.lower()],
-        "emotion": emotion.lower(),
-        "onset_frame": frames[0],
-        "apex_frame": pd.NA,
-        "offset_frame": frames[-1],
-        "data_sub": f"smic_{subject}",
-    }
-
-
-def _spotted(path: Path) -> dict[tuple[str, str], int]:
-    """The spotted apexes of an index, by subject and clip: its middle frames are none."""
-    table = read_index(path)
-    table = table[table["data"] == "smic"]
-    if "apex_source" in table:
-        table = table[table["apex_source"] != "middle"]
-    return _apexes(table[table["apex_frame"].notna()])
-
-
-def _apexes(clips: pd.DataFrame) -> dict[tuple[str, str], int]:
-    keys = zip(clips["subject"], clips["clip"].map(name_key))
-    return dict(zip(keys, clips["apex_frame"].astype(int).tolist()))
-
-
-def _with_apexes(clips: pd.DataFrame, known: dict[tuple[str, str], int]) -> pd.DataFrame:
-    """Clips with apex_frame and apex_source: the known apex where it is the clip's, or the
-    middle."""
-    frames, sources = [], []
-    for clip in clips.to_dict("records"):
-        apex = known.get((clip["subject"], name_key(clip["clip"])))
-        onset, offset = clip["onset_frame"], clip["offset_frame"]
-        if apex is not None and not onset <= apex <= offset:
-            warn(
-                f"{clip['data_sub']} {clip['clip']}: the apex known, {apex}, lies outside {onset} "
-                f"to {offset}; it is of other frames"
-            )
-            apex = None
-        frames.append((onset + offset) // 2 if apex is None else apex)
-        sources.append("middle" if apex is None else "spotted")
-    return clips.assign(apex_frame=pd.array(frames, "Int64"), apex_source=sources)
+CORPUS = Corpus(
+    name="smic",
+    title="SMIC-HS",
+    sheets=("HS",),
+    columns=COLUMNS,
+    tasks={"3": task(THREE)},
+    fps=100,
+    folder_formats=("s{}",),
+    glasses=GLASSES,
+    prefer=("hs",),
+    subject_in_clip=SUBJECT_IN_CLIP,
+    # The spreadsheets in public use have one row a long video, 157 or 162 in all: these clips have
+    # none of their own.
+    gaps=Gaps(
+        pattern=r"s0*(\d+)_(?:ne|po|sur?)_\d+",
+        subjects=frozenset(f"{n:02d}" for n in (*range(1, 7), 8, 9, *range(11, 16), 18, 19, 20)),
+        fewest=150,
+        most=164,
+        added=(
+            Added("01", "s1_ne_02", 563854, 563885, "negative"),
+            Added("02", "s2_sur_05", 219114, 219143, "surprise"),
+            Added("03", "s3_ne_03", 302370, 302380, "negative"),
+            Added("03", "s3_ne_20", 426679, 426709, "negative"),
+            Added("04", "s4_ne_05", 219343, 219361, "negative"),
+            Added("04", "s4_ne_06", 219413, 219435, "negative"),
+            Added("09", "s9_sur_02", 61250, 61291, "surprise"),
+        ),
+        relabelled=(("18", "s18_sur_03", "negative", "surprise"),),
+        source="the 164-clip lists of SLSTT (preprocess/databases/smic/coding.csv) and MEGC 2019",
+    ),
+)

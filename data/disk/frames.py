@@ -5,16 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from common.errors import UserError, warn
 
-from .decode import UnreadableImageError, decode_image
 from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .file_kinds import file_of, is_hidden, is_image, is_video, video_frame
 from .folder_walk import walk_once
 from .frame_names import digit_runs, frame_numbers
-from .video_file import count_frames, read_video_frame
+from .image_file import read_image as read_image
+from .video_file import count_frames
 
 NEAR = 2  # frames: how far off another one may stand in for one that is missing
 _COLOUR = {"color", "colour", "rgb"}  # folders in a clip's that hold its frames
@@ -71,17 +69,22 @@ def list_frames(source: Path) -> dict[int, Path]:
     return dict(sorted(frames.items()))
 
 
-def number_frames(source: Path, onset: int, offset: int) -> dict[int, Path]:
+def number_frames(
+    source: Path, onset: int, offset: int, first: int | None = None
+) -> dict[int, Path]:
     """A clip's frames by the numbers of its annotation, which has them from onset to offset.
 
     A folder's frames bear those numbers. A video's do not: if it has as many frames as lie
     between, it begins at the onset; else it is the whole recording, whose first frame is 1, or
-    0 if the onset is 0. UserError where the numbers do not fit either way.
+    0 if the onset is 0. first: the number of its first frame, where that is known. UserError where
+    the numbers do not fit either way.
     """
     frames = list_frames(source)
     if not _is_video_file(source):
         return frames
-    if len(frames) == offset - onset + 1:
+    if first is not None:
+        pass
+    elif len(frames) == offset - onset + 1:
         first = onset
     else:
         first = min(onset, 1)
@@ -128,20 +131,27 @@ class ClipFolders:
         return sorted(self._clips)
 
     def find(
-        self, subject: str, clip: str, prefer: Iterable[str] = (), frames: Iterable[int] = ()
+        self,
+        subject: str,
+        clip: str,
+        prefer: Iterable[str] = (),
+        frames: Iterable[int] = (),
+        or_like: Iterable[str] = (),
     ) -> Path | None:
         """The folder or video named `clip` somewhere below a folder named `subject`, or None.
 
+        subject: "" for anywhere. clip: a * stands for any text but further digits of a number,
+        a # for digits. or_like: other names, tried where none of `clip`'s holds `frames`.
         Of several (a raw and a cropped release), the first that holds `frames`, or frames near
         them, is taken. Those whose path has a part out of `prefer` come first, then folders
         before videos, then by name; a warning says that there was a choice. UserError if the
         subject's or the clip's name could be another folder's beside it (sub01 and sub1).
         """
-        found = [
-            path
-            for path in self._by_clip.get(name_key(clip), ())
-            if name_key(subject) in self._above(path)
-        ]
+        found = self._named(subject, clip)
+        ends = list(frames)
+        if or_like and not any(_nearby(path, ends) == ends for path in found):
+            other = [path for name in or_like for path in self._named(subject, name)]
+            found = [path for path in other if _nearby(path, ends) == ends] or found or other
         if not found:
             return None
         wanted = {part.lower() for part in prefer}
@@ -152,8 +162,8 @@ class ClipFolders:
                 path.as_posix(),
             )
         )
-        taken = _first_with(list(frames), found)
-        self._refuse_twins(taken, {name_key(subject), name_key(clip)})
+        taken = _first_with(ends, found)
+        self._refuse_twins(taken, {name_key(subject), *self._keys(self._clips[taken])})
         others = {self._release(path) for path in found} - {self._release(taken)}
         if others:
             warn(
@@ -161,6 +171,20 @@ class ClipFolders:
                 f"not {', '.join(sorted(others))}; a narrower --root decides"
             )
         return taken
+
+    def _named(self, subject: str, clip: str) -> list[Path]:
+        """The clips of a name or pattern below a folder of the subject's name."""
+        keys = [name_key(clip)]
+        if set("*#") & set(clip):
+            escaped = re.escape(keys[0]).replace(r"\#", "[0-9]+")
+            pattern = re.compile(escaped.replace(r"\*", "(?:(?<![0-9])|(?![0-9])).*"))
+            keys = [key for key in self._by_clip if pattern.fullmatch(key)]
+        return [
+            path
+            for key in keys
+            for path in self._by_clip.get(key, ())
+            if not subject or name_key(subject) in self._above(path)
+        ]
 
     def _chain(self, named: Path) -> list[Path]:
         """A path below the root and the folders that it is in, up to the root's own ones."""
@@ -200,20 +224,25 @@ def _named(clip: Path) -> Path:
     return clip.parent if clip.name.lower() in _COLOUR else clip
 
 
+def _nearby(clip: Path, frames: list[int]) -> list[int | None]:
+    """The frames of a clip at the numbers asked for, or near them; [] where they do not fit."""
+    try:
+        there = number_frames(clip, min(frames), max(frames))
+    except UserError:
+        return []
+    return [nearest_frame(there, number) for number in frames]
+
+
 def _first_with(frames: list[int], clips: list[Path]) -> Path:
     """The first of some clips with all `frames`, else with frames near them, else the first."""
     if len(clips) == 1 or not frames:
         return clips[0]
     second = None
     for clip in clips:
-        try:
-            there = number_frames(clip, min(frames), max(frames))
-        except UserError:
-            continue
-        near = [nearest_frame(there, number) for number in frames]
+        near = _nearby(clip, frames)
         if near == frames:
             return clip
-        if None not in near:
+        if near and None not in near:
             second = second or clip
     return second or clips[0]
 
@@ -254,24 +283,6 @@ def no_images(folder: Path) -> UserError:
         return UserError(f"{folder}: an empty folder")
     names = ", ".join(inside[:3]) + (", …" if len(inside) > 3 else "")
     return UserError(f"{folder}: no images in this folder (it has {names})")
-
-
-def read_image(path: Path | str, grey: bool = False) -> np.ndarray:
-    """Read an image, or a frame of a video (clip.avi#46), as uint8 (H, W, 3) RGB.
-
-    Whatever its depth, channels, orientation tag or file type: see decode.decode_image. With
-    `grey` it is uint8 (H, W), which decodes faster. UnreadableImageError if the file is
-    missing, empty, cut off or no image.
-    """
-    path = Path(path)
-    frame = video_frame(path)
-    if frame:
-        return read_video_frame(*frame, grey)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"{path}: {error.strerror}") from error
-    return decode_image(data, grey, str(path))
 
 
 def _images(folder: Path) -> list[Path]:

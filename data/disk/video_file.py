@@ -52,6 +52,12 @@ def count_frames(path: Path) -> int:
     return _count(*_key(path))
 
 
+def frame_rate(path: Path) -> float | None:
+    """Frames a second, as a video's header says; None where it does not, or says nonsense."""
+    rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
+    return float(rate) if 0 < rate <= 10_000 else None
+
+
 _last = threading.local()  # .reader: the video that this thread read last
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from common.errors import UserError, warn
 from data.corpora.cells import split_rows
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from data.disk.frames import name_key
 
 WHOLE = "datasets/STSNet_whole_norm_u_v_os"  # every clip's map, once

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from data.corpora.description import CORPORA
+from data.corpora.known import CORPORA
 from deca.anny.head import load_head, sample_identity
 
 from .figure import Person

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.corpora import description
+from data.corpora import known
 from synthetic.motion.actions import SIDED
 
 # Facial actions (ARKit names; a name without a side stands for both) at full strength, by the
@@ -179,7 +179,7 @@ def _clip_names(
     names = []
     for i in range(len(emotions)):
         name = f"EP{films[i % 19]:02d}_{1 + i // 19:02d}{'f' if rng.random() < 0.5 else ''}"
-        left_out = description.CORPORA[data].leaves_out(subject, name)
+        left_out = known.CORPORA[data].leaves_out(subject, name)
         names.append(name.rstrip("f") if left_out else name)
     return names
 
@@ -200,7 +200,7 @@ def _plan_clip(rng: np.random.Generator, data: str, subject: str, name: str, emo
         emotion=emotion,
         label=label,
         group=group,
-        glasses=description.CORPORA[data].wears_glasses(subject),
+        glasses=known.CORPORA[data].wears_glasses(subject),
         first=first,
         onset=onset,
         apex=onset + rise,

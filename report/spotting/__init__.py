@@ -1,0 +1,1 @@
+"""What spotting finds in a video, for people: report.html and the overlay video."""

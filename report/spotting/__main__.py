@@ -1,0 +1,32 @@
+"""The page and the overlay video of what was spotted.
+
+python -m report.spotting --spotted FOLDER [--thumbnails] [--overlay]
+"""
+
+from pathlib import Path
+
+from common.cli import run_script
+
+
+def main(spotted: Path, thumbnails: bool = False, overlay: bool = False, page: bool = True) -> None:
+    """Write report.html, and overlay.mp4 if wanted, beside each spotted video's spotting.json.
+
+    Args:
+        spotted: the folder that a spotter wrote into, or that of one video in it.
+        thumbnails: put frames of the video on the page: they show the person's face.
+        overlay: write the video, too, with what was spotted drawn on it: it shows the face.
+        page: write the page.
+    """
+    from .overlay import write_overlay
+    from .page import write_report
+    from .record import find_spotted
+
+    for folder in find_spotted(spotted):
+        if page:
+            print(f"wrote {write_report(folder, thumbnails)}")
+        if overlay:
+            print(f"wrote {write_overlay(folder / 'spotting.json', folder / 'overlay.mp4')}")
+
+
+if __name__ == "__main__":
+    run_script(main)
