@@ -31,6 +31,7 @@ from data.disk.clip_frames import read_frames
 from data.disk.file_kinds import is_video
 from data.disk.frames import list_frames
 from data.faces import load_face_finder
+from loso.spot_causes import false_alarms
 from loso.spot_score import print_score, score_files
 
 RATE = 30  # frames a second that are looked at
@@ -102,6 +103,10 @@ def main(
             table = pd.DataFrame(rows, columns=["video", "onset", "offset", "kind"])
             table.to_csv(part, index=False)
         print_score(score_files(path, annotation, no_offset=no_offset))
+        if read.corpus == "drawn":
+            causes = false_alarms(path, annotation)
+            told = ", ".join(f"{cause} {rate:.1f}" for cause, rate in causes.items())
+            print(f"false alarms a minute by what happens then: {told}")
         print(f"wrote {path}: {len(rows)} intervals in {len(paths)} videos")
 
 
