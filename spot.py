@@ -20,6 +20,9 @@ def main(
     first: int = 0,
     face: int | None = None,
     strict: bool = False,
+    page: bool = True,
+    thumbnails: bool = False,
+    overlay: bool = False,
 ) -> int:
     """Look through videos for expressions: onset, apex, offset, class scores, action units.
 
@@ -34,6 +37,9 @@ def main(
         face: which face to follow where there are several, counted from the left (default: the
             largest).
         strict: exit with code 1 if a video could not be read.
+        page: write report.html for each video, without a picture of the person.
+        thumbnails: put onsets, apexes and offsets on the page: they show the person's face.
+        overlay: write overlay.mp4, the video with what was found drawn on it.
     """
     if not video.exists():
         raise UserError(f"--video {video}: no such file or folder")
@@ -49,6 +55,12 @@ def main(
     say_spotted(videos, failed, out)
     if not videos:
         raise UserError("none of the videos could be read")
+    if page or overlay:
+        from report.spotting.files import write_files
+
+        folders = [out / found["name"] for found in videos]
+        for path in write_files(folders, page, thumbnails, overlay):
+            print(f"wrote {path}", flush=True)
     return 1 if failed and strict else 0
 
 

@@ -35,6 +35,7 @@ ABOUT_THE_MAKING = (
     r"earlier run", r"was seen to", r"not measured here;", r"\bthe target\b",
     r"this version\b.*\bno\b", r"\bspec(ification)?s?\b:",
 )  # fmt: skip
+BESIDE = {"spot.py": ("score",)}  # subcommands of scripts that do something without one too
 FLAG = re.compile(r"(?<!\S)--[a-z][a-z0-9-]*")
 
 
@@ -104,6 +105,8 @@ def faults(command: str) -> list[str]:
     if known.subcommands:
         if not rest or rest[0] not in known.subcommands:
             return [f"{name} has no subcommand {' '.join(rest[:1])}"]
+        known, rest = help_of(name, rest[0]), rest[1:]
+    elif rest and rest[0] in BESIDE.get(name, ()):
         known, rest = help_of(name, rest[0]), rest[1:]
     wrong = [
         f"{flag} is not there" for flag in rest if FLAG.match(flag) and flag not in known.flags

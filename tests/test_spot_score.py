@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 from data.corpora.predicted import read_predicted
+from loso.spot_causes import false_alarms
 from loso.spot_counts import Counts, match, overlap, score
 from loso.spot_score import print_score, score_files, score_with_trained_threshold
 
@@ -280,3 +281,19 @@ def test_videos_that_the_annotation_lacks_count_as_false(drawn, tmp_path, capsys
     path.write_text("video,onset,offset\n15_0101,100,109\n99_0101,5,10\n")
     assert score_files(path, drawn).counts["micro"] == Counts(1, 1, 1)
     assert "99_0101" in capsys.readouterr().err
+
+
+def test_false_alarms_are_told_by_what_happens_then(drawn, tmp_path):
+    """One minute; a true one, a blink, two in a row at an expression, one at nothing."""
+    events = pd.read_csv(drawn).assign(frames=600)
+    events.to_csv(drawn, index=False)
+    path = tmp_path / "spotted.csv"
+    path.write_text(
+        "video,onset,offset\n15_0101,100,109\n15_0101,104,106\n17_0401,5,12\n17_0401,90,99\n"
+    )
+    found = false_alarms(path, drawn)
+    assert {cause: rate for cause, rate in found.items() if rate} == {
+        "expression": 1, "blink": 1, "nothing": 1,
+    }  # fmt: skip
+    with pytest.raises(UserError, match="truth_long"):
+        false_alarms(path, path)
