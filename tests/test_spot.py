@@ -26,7 +26,7 @@ from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import generator
 from synthetic.demo.render import render
 
-ONSET, RISE, FRAMES = 50, 7, 120  # the smile is there and gone in half a second
+ONSET, RISE, FRAMES = 50, 5, 120  # the smile is there and gone in a third of a second
 FOUND = (ONSET, ONSET + 2 * RISE)
 
 
