@@ -74,7 +74,7 @@ def main(
     classifier = load_classifier(weights)
     check_classifier_prior(classifier, prior)
     classify = _reader(classifier, weights, assets, face, prior, device)
-    columns = classifier.classes
+    columns = () if classifier.settings.tells_units else classifier.classes
     if clip is not None:
         facts = classify(listed[0])
         print(jsonlib.dumps(facts)) if json else _print_table(facts)

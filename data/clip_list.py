@@ -6,7 +6,7 @@ from pathlib import Path
 from common.errors import UserError, warn
 from data.disk.file_kinds import file_of, video_frame
 from data.disk.frames import ClipFolders, list_frames
-from data.index_file import read_index
+from data.index_file import read_rows
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,13 @@ class ListedClip:
     fault: str | None = None
 
 
-def list_clips(source: Path, root: Path | None = None, classes: int = 3) -> list[ListedClip]:
+def list_clips(source: Path, root: Path | None = None) -> list[ListedClip]:
     """The clips of a folder (all below it), of a text file (one path a line) or of an index (.csv).
 
     root: what a list's or an index's paths start from; a list's start from its own folder where
-    that is None. Blank lines and lines that begin with # are left out of a list. A clip that is
-    named twice is taken once, with a warning. UserError where `source` names no clip.
+    that is None. An index's labels are not looked at: it may have none. Blank lines and lines that
+    begin with # are left out of a list. A clip that is named twice is taken once, with a warning.
+    UserError where `source` names no clip.
     """
     if source.is_dir():
         clips = [ListedClip(path) for path in ClipFolders(source).clips()]
@@ -38,8 +39,10 @@ def list_clips(source: Path, root: Path | None = None, classes: int = 3) -> list
     elif source.suffix.lower() == ".csv":
         if root is None:
             raise UserError(f"--clips {source}: --root names the folder that its paths start from")
-        rows = read_index(source, classes).to_dict("records")
-        clips = [_of_index(row, root, f"{source}, clip {row['clip']}") for row in rows]
+        rows = read_rows(source)
+        if "apex_frame_path" not in next(iter(rows.values())):
+            raise UserError(f"--clips {source}: no column 'apex_frame_path'; an index has one")
+        clips = [_of_index(row, root, f"{source}, row {n}") for n, row in rows.items()]
     else:
         clips = [ListedClip(path) for path in _read_list(source, root or source.parent)]
     once = list(dict.fromkeys(clips))
@@ -77,7 +80,7 @@ def _of_index(row: dict, root: Path, where: str) -> ListedClip:
         return frame[1] if frame else numbers.get(Path(name).name)
 
     onset, peak, offset = (
-        number(row[f"{name}_frame_path"]) for name in ("onset", "apex", "offset")
+        number(row.get(f"{name}_frame_path", "")) for name in ("onset", "apex", "offset")
     )
     found = ListedClip(clip, onset, peak, offset)
     if found.apex is None:

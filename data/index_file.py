@@ -46,7 +46,7 @@ def read_index(path: Path | str, classes: int = 3, companion: bool = False) -> p
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such index; prepare_data.py makes it, --index names another")
-    rows = _read_rows(path)
+    rows = read_rows(path)
     picture = _picture_column(path, set(next(iter(rows.values()))))
     clean, renamed = [], []
     seen: dict[tuple, int] = {}
@@ -117,7 +117,7 @@ def _read_lines(path: Path) -> dict[int, list[str]]:
     return filled
 
 
-def _read_rows(path: Path) -> dict[int, dict[str, str]]:
+def read_rows(path: Path) -> dict[int, dict[str, str]]:
     """The rows of a CSV file that hold anything: row number -> column -> text."""
     filled = _read_lines(path)
     top, *numbers = filled

@@ -12,7 +12,7 @@ from data.clip_set import ClipSet, MotionFrom, ViewsFrom, load_clips
 from data.corpora.description import THREE
 from data.corpora.known import AU
 from data.index import four_frames_path, read_index
-from data.index_task import class_names, task_of
+from data.index_task import class_names, task_of, unit_targets
 from data.motion.alignment import parse_frame
 from data.views import ViewsShow
 
@@ -34,6 +34,10 @@ def with_index_task(settings: Settings) -> Settings:
     task, names = cast(TaskName, task_of(index)), class_names(index, settings.classes)
     if settings.task == AU:
         return settings
+    if len(names) < 2:
+        raise UserError(
+            f"{settings.index_file}: all clips are of one class ({names[0]}); training needs labels"
+        )
     if task in ("", str(settings.classes)) or names == THREE:
         return replace(settings, classes=len(names), task="auto")
     if settings.task not in ("auto", task):
@@ -65,6 +69,9 @@ def load_inputs(settings: Settings, index: pd.DataFrame | None = None) -> ClipSe
 
 def _experiment_index(settings: Settings) -> pd.DataFrame:
     index = read_index(settings.index_file, settings.classes)
+    if settings.tells_units:
+        index["task"] = AU  # of whatever task it is: its column of units counts
+        unit_targets(index)  # that there is one
     if settings.glasses_only or settings.without_glasses:
         return by_glasses(index, settings.glasses_only)
     return index

@@ -152,7 +152,7 @@ def _read(clip: ListedClip, classify: Callable[[ListedClip], dict], bar: Bar) ->
 
 def _row(facts: dict, classes: Sequence[str]) -> dict:
     """A clip's row; units of a clip that shows nothing are not told."""
-    is_shown = facts["label"] in classes
+    is_shown = facts["label"] in classes or not (classes or facts["label"] == "none")
     strong = [unit for unit in facts["units"] if is_shown and unit["strength"] >= SHOWN]
     told = "; ".join(f"AU{unit['unit']} {unit['strength']:.2f}" for unit in strong)
     scores = {name: facts["classes"].get(name) for name in classes}

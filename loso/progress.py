@@ -6,6 +6,8 @@ from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .records import tells_units
+
 QUIET_SECONDS = 30  # a log file gets a line at least this often
 
 
@@ -67,12 +69,13 @@ class RunProgress:
             self._line(f"{text}  {self._left()} left")
 
     def finish_fold(self, record: dict, uf1: float) -> None:
-        """A fold's record is written; uf1 is pooled over the folds so far."""
+        """A fold's record is written; uf1, of units their mean F1, is of the folds so far."""
+        what = "F1 of units" if tells_units(record) else "UF1"
         data_sub = record["data_sub"]
         self.passed[data_sub] = self.epochs
         self._line(
             f"{self._fold(data_sub)}  {len(record['clips'])} clips  "
-            f"loss {_loss(record['epochs'][-1])}  running UF1 {uf1:.3f}  "
+            f"loss {_loss(record['epochs'][-1])}  running {what} {uf1:.3f}  "
             f"{record['seconds']:.1f} s  {self._left()} left"
         )
 

@@ -26,7 +26,7 @@ def resolve_task(settings: "Settings") -> None:
         object.__setattr__(settings, "classes", len(CD6ME))
     elif task != "auto" and corpus is not None and settings.index is None:
         if task not in corpus.tasks:
-            raise UserError(f"--task {task}: {corpus.name} has {', '.join(corpus.tasks)} and au")
+            raise UserError(f"--task {task}: {corpus.name} has {', '.join(corpus.tasks)}")
         object.__setattr__(settings, "classes", len(corpus.tasks[task].classes))
     if task == "3" or (task, settings.dataset) == ("5", "casme2"):
         object.__setattr__(settings, "classes", int(task))

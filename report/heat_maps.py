@@ -98,6 +98,8 @@ def write_attention(
     if not config.is_file():
         raise UserError(f"{folder}: no experiment there (no config.json)")
     settings = settings_from(read_json(config)["settings"], config)
+    if settings.tells_units:
+        raise UserError(f"{folder}: tells action units; heat maps are of one class a clip")
     if not any((folder / "weights").glob("*.safetensors")):
         raise UserError(
             f"{folder}: its networks were not kept; run its command again with --save-weights"

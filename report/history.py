@@ -13,6 +13,7 @@ from loso.records import (
     epoch_uf1,
     read_records,
     record_labels,
+    tells_units,
 )
 
 
@@ -57,6 +58,8 @@ def read_history(folder: Path) -> History:
     records = read_records(folder)
     if not records:
         raise UserError(f"{folder}: no fold record in it; run a train_me_loso script first")
+    if tells_units(records[0]):
+        raise UserError(f"{folder}: tells action units; its scores are in units.csv")
     epochs = [epoch["epoch"] for epoch in records[0]["epochs"]]
     for record in records[1:]:
         if [epoch["epoch"] for epoch in record["epochs"]] != epochs:

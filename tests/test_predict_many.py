@@ -76,12 +76,17 @@ def test_an_index_gives_onset_apex_and_offset(corpus, tmp_path):
     ]
     names = [f"{name}_frame_path" for name in ("onset", "apex", "offset")]
     index = pd.DataFrame(rows, columns=["clip", *names])
-    index.assign(data="smic", subject="s1", label=1).to_csv(tmp_path / "i.csv", index=False)
+    index.to_csv(tmp_path / "i.csv", index=False)  # neither labels nor subjects
     clips = list_clips(tmp_path / "i.csv", corpus)
     found = [(clip.path, clip.onset, clip.apex, clip.offset) for clip in clips]
     assert found[:2] == [(corpus / "one", 100, 106, 114), (corpus / "three.avi", 1, 6, None)]
     assert "two is not there; --root names another" in clips[2].fault
     assert [clip.fault for clip in clips[:2]] == [None, None]
+    index.assign(apex_frame_path="", motion_path="a.npy").to_csv(tmp_path / "i.csv", index=False)
+    assert "a motion map alone" in list_clips(tmp_path / "i.csv", corpus)[0].fault
+    index.drop(columns="apex_frame_path").to_csv(tmp_path / "i.csv", index=False)
+    with pytest.raises(UserError, match="no column 'apex_frame_path'"):
+        list_clips(tmp_path / "i.csv", corpus)
 
 
 def test_a_folder_is_looked_through(corpus, tmp_path):

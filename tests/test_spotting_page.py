@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from apex_clips import draw_clip, write_frames
 from conftest import call
 from made_records import CLOSING, content_of
 from made_spotting import write_spotting, write_video
@@ -18,6 +19,7 @@ from report.spotting import content as contents
 from report.spotting.content import NOTHING, report_content
 from report.spotting.head import STRONGEST, actions_of, enlargement, render_units
 from report.spotting.page import write_report
+from report.spotting.persons import cut_faces
 from report.spotting.record import read_spotting
 
 
@@ -80,12 +82,11 @@ def test_the_field_is_the_map(spotted):
 def test_no_face_but_with_thumbnails(spotted):
     plain = write_report(spotted).read_text()
     assert "data:image/jpeg" not in plain
-    assert all(
-        one["pictures"] == [None] * 3 for one in report_content(read_spotting(spotted))["intervals"]
-    )
+    assert all(one["pictures"] == [] for one in report_content(read_spotting(spotted))["intervals"])
     content = content_of(write_report(spotted, thumbnails=True))
     for one in content["intervals"]:
         assert len(set(one["pictures"])) == 3
+        assert "millimetres" not in one["head"]  # a square is no face
         for src in one["pictures"]:
             data = np.frombuffer(base64.b64decode(src.partition(",")[2]), np.uint8)
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -94,6 +95,27 @@ def test_no_face_but_with_thumbnails(spotted):
     with pytest.raises(UserError, match=r"its video .*v\.avi is not there"):
         write_report(spotted, thumbnails=True)
     write_report(spotted)
+
+
+def test_with_thumbnails_the_head_is_the_persons(tmp_path, monkeypatch):
+    """A real face (public domain) whose brows and mouth corners go up by 2.5 pixels."""
+    monkeypatch.setattr("deca.anny.fit.STEPS", 40)  # seconds less, for a worse fit
+    write_frames(tmp_path / "clip", draw_clip(pixels=2.5, seed=3))
+    folder = write_spotting(tmp_path / "v", "../clip", 15, first=100, count=1)
+    table = pd.read_csv(folder / "frames.csv").assign(x1=0)  # the box is not known
+    table.to_csv(folder / "frames.csv", index=False)
+    record = json.loads((folder / "spotting.json").read_text())
+    record["intervals"][0] |= {"onset": 100, "apex": 106}
+    (folder / "spotting.json").write_text(json.dumps(record))
+    (interval,) = report_content(read_spotting(folder), thumbnails=True)["intervals"]
+    assert 0.5 < interval["head"]["millimetres"] < 10
+    data = np.frombuffer(base64.b64decode(interval["head"]["src"].partition(",")[2]), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).astype(int)
+    assert picture.shape == (200, 400, 4)
+    orange = picture[..., 2] - picture[..., 0] > 40
+    assert orange[:, :200].sum() > 200
+    (generic,) = report_content(read_spotting(folder))["intervals"]
+    assert "millimetres" not in generic["head"] and generic["head"]["times"] == 2.5
 
 
 def test_a_frame_that_the_video_lacks_is_named(spotted):
@@ -159,9 +181,8 @@ def test_of_a_fast_camera_every_seventh_frame_is_looked_at(tmp_path):
     assert spotted.at(140) == pytest.approx(139 / 200, abs=1e-3)
     numbers = [number for number, _ in spotted.pictures()]
     assert (numbers[0], numbers[-1]) == (1, 140)
-    content = report_content(spotted, thumbnails=True)
-    assert content["curves"]["frames"] == [1, 7]
-    assert all(len(set(one["pictures"])) == 3 for one in content["intervals"])
+    assert report_content(spotted)["curves"]["frames"] == [1, 7]
+    assert all(not np.array_equal(onset, apex) for onset, apex, _ in cut_faces(spotted))
 
 
 # The head
@@ -211,3 +232,11 @@ def test_the_command_writes_page_and_overlay(spotted):
     assert done.stdout.count("wrote ") == 2
     done = call("report.spotting.__main__", "--spotted", spotted / "gone")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_one_faulty_video_does_not_stop_the_others(spotted, tmp_path):
+    other = write_spotting(tmp_path / "a", "gone.avi")
+    done = call("report.spotting.__main__", "--spotted", tmp_path, "--overlay", "--no-page")
+    assert done.returncode == 1
+    assert "a: no overlay, or not all of it: " in done.stderr and "gone.avi" in done.stderr
+    assert not (other / "overlay.mp4").exists() and (spotted / "overlay.mp4").is_file()

@@ -68,7 +68,7 @@ def test_exact_flow_agrees_with_pixels(monkeypatch):
     strengths = {"mouthSmileLeft": 0.3, "mouthSmileRight": 0.3, "browInnerUp": 0.5}
     change = head.action_vector(strengths).numpy()
     rng = np.random.default_rng(0)
-    view = pairs._look(head, EXACT, rng, 56)
+    view = pairs.see_person(head, EXACT, rng, 56)
     flow = pairs._exact_flow(view, change[None], EXACT, rng)
     exact = flow_to_maps(flow, np.array([view.aspect]), 28)[0]
 

@@ -166,10 +166,10 @@ def own(
     """
     from .own import read_own
 
-    path = index_path(out, name, OWN)
     folders = ClipFolders(root)
-    keep = path.with_name(f".{name}")
     source = read_own(folders, table, name, fps, strict)
+    path = index_path(out, name, OWN)
+    keep = path.with_name(f".{name}")
     given = source.clips["apex_frame"].notna().all()
     written = write_spotted(source, folders, path, spot=None if given else spotting(keep, workers))
     forget_kept(keep)

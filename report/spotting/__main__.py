@@ -8,7 +8,7 @@ from pathlib import Path
 from common.cli import run_script
 
 
-def main(spotted: Path, thumbnails: bool = False, overlay: bool = False, page: bool = True) -> None:
+def main(spotted: Path, thumbnails: bool = False, overlay: bool = False, page: bool = True) -> int:
     """Write report.html, and overlay.mp4 if wanted, beside each spotted video's spotting.json.
 
     Args:
@@ -17,15 +17,15 @@ def main(spotted: Path, thumbnails: bool = False, overlay: bool = False, page: b
         overlay: write the video, too, with what was spotted drawn on it: it shows the face.
         page: write the page.
     """
-    from .overlay import write_overlay
-    from .page import write_report
+    from .files import write_files
     from .record import find_spotted
 
-    for folder in find_spotted(spotted):
-        if page:
-            print(f"wrote {write_report(folder, thumbnails)}")
-        if overlay:
-            print(f"wrote {write_overlay(folder / 'spotting.json', folder / 'overlay.mp4')}")
+    folders = find_spotted(spotted)
+    count = 0
+    for path in write_files(folders, page, thumbnails, overlay):
+        print(f"wrote {path}", flush=True)
+        count += 1
+    return int(count < len(folders) * (page + overlay))
 
 
 if __name__ == "__main__":

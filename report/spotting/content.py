@@ -3,26 +3,27 @@
 import base64
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from common.errors import UserError
-from common.progress import progress_bar
 from data.face_shape import face_shape
+from data.faces import load_face_finder
+from data.landmarks import choose_finder
 from data.motion.flow import face_frame
 from synthetic.motion.actions import UNITS
 
 from .head import enlargement, render_units
 from .overlay import unit_name
+from .persons import ENDS, OwnHead, cut_faces, own_heads, shrink
 from .record import Spotting
 
 MOST = 100_000  # points of the curve on the page; a longer one is told by lows and highs of bins
 MOST_OF_UNITS = 20_000
 LEAST_UNIT = 0.05  # a unit that never gets as strong has no lane
 FACE_HEIGHT = 200  # pixels of a thumbnail
-MARGIN = 0.35  # around the face's box, in its sides
 EVEN = 0.002  # seconds: as times in a table are rounded
 NONE = "none"  # the label where nothing tells which expression it is
 NOTHING = 65_535  # in the curves: not known
@@ -31,16 +32,22 @@ LINES = (
     range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), (*range(36, 42), 36),
     (*range(42, 48), 42), (*range(48, 60), 48), (*range(60, 68), 60),
 )  # fmt: skip
-_ENDS = ("onset", "apex", "offset")
 
 
 def report_content(spotted: Spotting, thumbnails: bool = False) -> dict:
-    """Everything that the page shows; with `thumbnails` frames of the video, cut to the face."""
+    """Everything that the page shows.
+
+    thumbnails: with the video's frames, cut to the face, and the person's own head.
+    """
     facts = spotted.facts
     times = spotted.curves["timestamp"].to_numpy(float)
     timed = bool(np.isfinite(times).all())
     x = times if timed else spotted.curves["frame"].to_numpy(float)
-    pictures = _thumbnails(spotted) if thumbnails else {}
+    cuts: list[list[np.ndarray]] = [[] for _ in spotted.intervals]
+    heads: list[OwnHead | None] = [None] * len(cuts)
+    if thumbnails and cuts:
+        cuts = cut_faces(spotted)
+        heads = own_heads(cuts, load_face_finder(choose_finder()))
     return {
         "video": str(facts["video"]).replace("\\", "/").rstrip("/").rpartition("/")[2],
         "facts": {
@@ -52,7 +59,9 @@ def report_content(spotted: Spotting, thumbnails: bool = False) -> dict:
         "missed": [one | {"x": _where(spotted, x, one)} for one in facts.get("missed") or []],
         "curves": _curves(spotted, x),
         "face": _blank_face(),
-        "intervals": [_interval(spotted, one, pictures) for one in spotted.intervals],
+        "intervals": [
+            _interval(spotted, *one) for one in zip(spotted.intervals, cuts, heads, strict=True)
+        ],
     }
 
 
@@ -116,11 +125,13 @@ def _base64(values: np.ndarray, kind: str) -> str:
     return base64.b64encode(whole.astype(kind).tobytes()).decode()
 
 
-def _interval(spotted: Spotting, interval: dict, pictures: dict[int, str]) -> dict:
+def _interval(
+    spotted: Spotting, interval: dict, cuts: Sequence[np.ndarray], own: OwnHead | None
+) -> dict:
     units = sorted(interval.get("units") or [], key=lambda unit: -unit["strength"])
     classes = interval.get("classes") or {}
-    found = {name: interval[name] for name in (*_ENDS, "kind")}
-    for name in _ENDS:
+    found = {name: interval[name] for name in (*ENDS, "kind")}
+    for name in ENDS:
         time = interval.get(f"{name}_s")
         found[f"{name}_s"] = _plain(spotted.at(interval[name]) if time is None else float(time))
     return found | {
@@ -132,22 +143,27 @@ def _interval(spotted: Spotting, interval: dict, pictures: dict[int, str]) -> di
             for unit in units
         ],
         "flow": _field(spotted.flow(interval)),
-        "head": _head(units),
-        "pictures": [pictures.get(interval[name]) for name in _ENDS],
+        "head": _head(units, own),
+        "pictures": [_thumbnail(cut) for cut in cuts],
     }
 
 
-def _head(units: list[dict]) -> dict:
-    """The generic head, how many times enlarged, and the units that it cannot show."""
+def _head(units: list[dict], own: OwnHead | None) -> dict:
+    """The person's own head where there is one; else the generic one with the units.
+
+    times: how many times enlarged they are; unshown: the units that it cannot show.
+    """
+    if own is not None:
+        return {"src": _webp(own.picture), "millimetres": round(own.millimetres, 1)}
     return {
-        "src": _webp(units),
+        "src": _webp(render_units(units)),
         "times": round(enlargement(units), 1),
         "unshown": [unit_name(unit) for unit in units if unit["unit"] not in UNITS],
     }
 
 
-def _webp(units: list[dict]) -> str:
-    image = cv2.cvtColor(render_units(units), cv2.COLOR_RGBA2BGRA)
+def _webp(image: np.ndarray) -> str:
+    image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA)
     return "data:image/webp;base64," + _encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 82)
 
 
@@ -183,40 +199,8 @@ def _blank_face() -> dict:
     return {"aspect": round(aspect, 3), "lines": [inside[list(line)].tolist() for line in LINES]}
 
 
-def _thumbnails(spotted: Spotting) -> dict[int, str]:
-    """Onsets', apexes' and offsets' frames by number, as JPEG data URIs of the face."""
-    wanted = {interval[name] for interval in spotted.intervals for name in _ENDS}
-    boxes = spotted.curves[["x0", "y0", "x1", "y1"]].to_numpy(float)
-    found: dict[int, str] = {}
-    if not wanted:
-        return found
-    with progress_bar(
-        "thumbnails, frames", max(wanted) + 1 - (spotted.facts.get("first") or 0)
-    ) as bar:
-        for number, image in spotted.pictures():
-            if number in wanted:
-                row = spotted.row(number)
-                found[number] = _thumbnail(image, boxes[row] if row is not None else None)
-            bar.advance()
-            if number >= max(wanted):
-                break
-    if len(found) < len(wanted):
-        lacking = min(wanted - set(found))
-        raise UserError(f"{spotted.video()}: has no frame {lacking}, which the record names")
-    return found
-
-
-def _thumbnail(image: np.ndarray, box: np.ndarray | None) -> str:
-    """A frame as a JPEG data URI, cut to the face where its box is known."""
-    if box is not None and np.isfinite(box).all():
-        reach = MARGIN * max(box[2] - box[0], box[3] - box[1])
-        left, top = np.maximum(np.floor(box[:2] - reach), 0).astype(int)
-        right, bottom = np.ceil(box[2:] + reach).astype(int)
-        if (cut := image[top:bottom, left:right]).size:
-            image = cut
-    scale = min(1.0, FACE_HEIGHT / image.shape[0])
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)[..., ::-1]
+def _thumbnail(cut: np.ndarray) -> str:
+    image = shrink(cut, FACE_HEIGHT)[..., ::-1]
     return "data:image/jpeg;base64," + _encoded(".jpg", image, cv2.IMWRITE_JPEG_QUALITY, 85)
 
 

@@ -75,22 +75,37 @@ def _still() -> tuple[Head, Tensor, Framing]:
 def _render(units: tuple[tuple[int, str, float], ...], size: int) -> np.ndarray:
     head, neutral, framing = _still()
     moved = head.move(neutral, head.action_vector(actions_of(units))[None])
-    normals = vertex_normals(moved, head.faces)[0]
-    far = ((moved - neutral)[0].norm(dim=1, keepdim=True) / FULL_MOTION).clamp(0, 1)
-    camera = moved.new_tensor([[framing.scale, 0, 0]])
-    points = project(moved - framing.centre, camera)[0]
-    axes = moved.new_zeros(len(YAWS), 3)
-    axes[:, 1] = torch.deg2rad(moved.new_tensor(YAWS))
+    return render_moved(moved, (moved - neutral)[0], head.faces, framing, size)
+
+
+@torch.no_grad()
+def render_moved(
+    vertices: Tensor,
+    motion: Tensor,
+    faces: Tensor,
+    framing: Framing,
+    size: int = SIZE,
+    full: float = FULL_MOTION,
+) -> np.ndarray:
+    """A head from the front and turned, uint8 (size, 2 size, 4) RGBA, orange where it moved.
+
+    vertices (1, V, 3) and how they came there, motion (V, 3), in metres; faces (F, 3). full: how
+    far, in metres, a point moves where the colour is at its strongest.
+    """
+    normals = vertex_normals(vertices, faces)[0]
+    far = (motion.norm(dim=1, keepdim=True) / full).clamp(0, 1)
+    camera = vertices.new_tensor([[framing.scale, 0, 0]])
+    points = project(vertices - framing.centre, camera)[0]
+    axes = vertices.new_zeros(len(YAWS), 3)
+    axes[:, 1] = torch.deg2rad(vertices.new_tensor(YAWS))
     turns = rotation_matrices(axes)
     flip = turns.new_tensor([1.0, -1.0, -1.0])  # y and z change sign in image space
+    looks = rasterize(points, faces, size, flip[:, None] * turns * flip)
     pictures = []
-    for seen, turn in zip(
-        rasterize(points, head.faces, size, flip[:, None] * turns * flip), turns, strict=True
-    ):
-        shade = (GREY * lamp_shading(F.normalize(seen.interpolate(normals, head.faces)), turn))[
-            :, None
-        ]
-        share = 0.85 * seen.interpolate(far, head.faces)
+    for seen, turn in zip(looks, turns, strict=True):
+        light = lamp_shading(F.normalize(seen.interpolate(normals, faces)), turn)
+        shade = (GREY * light)[:, None]
+        share = 0.85 * seen.interpolate(far, faces)
         colour = shade * (1 - share) + share * shade.sqrt() * shade.new_tensor(COLOUR)
         pixels = torch.cat([colour, torch.ones_like(shade)], 1).clamp(0, 1)
         pictures.append(seen.image((255 * pixels).round().byte()).permute(1, 2, 0))

@@ -16,6 +16,7 @@ from data.disk.clip_frames import read_frames
 from data.disk.frames import read_image
 
 FORMAT = 1
+FULL = 5.0  # the toolkits' intensity of a full unit
 MOTION_MAP = (3, 28, 28)
 _FACTS = ("video", "fps", "frames", "intervals", "curves")
 _INTERVAL = ("onset", "apex", "offset", "kind")
@@ -27,8 +28,8 @@ class Spotting:
 
     facts: what spotting.json holds. curves: one row a frame that the spotter looked at, in order:
     `frame`, `timestamp` in seconds, `motion` (what it compares with `threshold`), `threshold`, the
-    face's box `x0`, `y0`, `x1`, `y1` in pixels, and units from 0 to 1 under their names (AU12,
-    AU12_left …). Motion and box are not a number where there is no face.
+    face's box `x0`, `y0`, `x1`, `y1` in pixels, and units from 0 to 1 under their names (AU12).
+    Motion and box are not a number where there is no face.
     """
 
     folder: Path
@@ -42,9 +43,8 @@ class Spotting:
 
     @property
     def units(self) -> list[str]:
-        """The columns of `curves` that are units of both sides: AU01, AU02 …"""
-        names = map(str, self.curves)
-        return sorted(name for name in names if name.startswith("AU") and "_" not in name)
+        """The columns of `curves` that are units: AU01, AU02 …"""
+        return sorted(name for name in map(str, self.curves) if name.startswith("AU"))
 
     def video(self) -> Path:
         """The video or folder of frames; UserError where it is not any more."""
@@ -153,7 +153,7 @@ def find_spotted(folder: Path) -> list[Path]:
 
 def _read_curves(path: Path, names: dict[str, str], fps: float | None) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, skipinitialspace=True)
+        table = pd.read_csv(path, skipinitialspace=True, usecols=_is_read)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as a table ({error})") from error
     for name, own in names.items():
@@ -170,7 +170,11 @@ def _read_curves(path: Path, names: dict[str, str], fps: float | None) -> pd.Dat
     lost = (table["x1"] <= table["x0"]) | (table["success"] == 0 if "success" in table else False)
     table[["motion", *box]] = table[["motion", *box]].astype(float).mask(lost)
     for name in map(str, list(table)):
-        unit, _, end = name.partition("_")
-        if unit.startswith("AU") and end in ("r", "left", "right"):
-            table[unit if end == "r" else name] = (table[name] / 5).clip(0, 1)
-    return table.drop(columns=[name for name in table if str(name).endswith(("_r", "_c"))])
+        if name.startswith("AU"):
+            table[name.removesuffix("_r")] = (table.pop(name) / FULL).clip(0, 1)
+    return table
+
+
+def _is_read(column: str) -> bool:
+    """Of units the intensity alone: whether they show, and their sides, are most of a table."""
+    return not column.strip().startswith("AU") or column.strip().endswith("_r")

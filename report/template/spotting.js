@@ -83,7 +83,7 @@ function card(shown, title, small, kind = "") {
 function frameCard(one, i) {
   const end = ENDS[i];
   const when = [`frame ${one[end]}`, seconds(one[`${end}_s`])].filter(Boolean).join(", ");
-  const src = one.pictures[i];
+  const src = one.pictures[i]; // undefined where there are none
   const picture = src ? el("img", { src, alt: `the face at the ${end}` }) : blank(`no picture of the ${end}: a blank face`);
   return card(picture, end, src ? when : `${when}; frames with --thumbnails`);
 }
@@ -92,11 +92,14 @@ function strip(one) {
   const motion = one.flow
     ? card(field(one.flow, "Motion from onset to apex, as arrows"), "onset to apex", `motion, up to ${(100 * one.flow.most).toFixed(1)}% of the face's width; shaded: strain`)
     : card(blank("no motion map"), "onset to apex", "no motion map was kept");
-  const { times, unshown } = one.head;
+  const { times, unshown, millimetres } = one.head;
+  const own = millimetres !== undefined;
+  const whose = own ? "the person's head as reconstructed" : `a generic head that moves as ${one.units.map(unitName).join(", ") || "nothing"}`;
+  const head = el("img", { src: one.head.src, width: 400, height: 200, alt: whose });
   const larger = times > 1 ? `, drawn ${times} times as strong` : "";
-  const left = unshown.length ? `; not shown: AU ${unshown.join(", ")}` : "";
-  const head = el("img", { src: one.head.src, width: 400, height: 200, alt: `a generic head that moves as ${one.units.map(unitName).join(", ") || "nothing"} do` });
-  const shown = one.units.length ? `the units on a generic head${larger}; orange: where it moves${left}` : "no unit is told; a generic head at rest";
+  const left = unshown && unshown.length ? `; not shown: AU ${unshown.join(", ")}` : "";
+  const generic = one.units.length ? `the units on a generic head${larger}; orange: where it moves${left}` : "no unit is told; a generic head at rest";
+  const shown = own ? `the person's, reconstructed; orange: where it moved since the onset, by up to ${millimetres.toFixed(1)} mm` : generic;
   return el("div", { class: "strip" }, frameCard(one, 0), motion, frameCard(one, 1), card(head, "the head at the apex", shown, "head"), frameCard(one, 2));
 }
 

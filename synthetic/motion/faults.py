@@ -18,17 +18,17 @@ def as_estimated(
     count, side = len(flow), len(seen)
     for one in flow:
         if rng.random() < domain.hidden:
-            one *= _cover(side, rng)
+            one *= cover(side, rng)
         if rng.random() < domain.bare:
-            one *= _bare_forehead(side, domain, rng)
+            one *= bare_forehead(side, domain, rng)
     # Where skin is bare, the flow comes from where something is to be seen: a weighted mean.
-    weight = np.exp(_grain(1, side, 0.08, rng)[0] * 1.5)
-    weight = np.clip(weight * (0.15 + _features(side)), 0.02, 3) * (0.05 + seen)
+    weight = np.exp(grain(1, side, 0.08, rng)[0] * 1.5)
+    weight = np.clip(weight * (0.15 + features(side)), 0.02, 3) * (0.05 + seen)
     smear = rng.uniform(*domain.smear) * side
     if smear > 0.5:
         flow = _blur(flow * weight, smear) / _blur(weight[None, None], smear)
     flow = _blur(flow, rng.uniform(*domain.blur) * side)
-    noise = _grain(2 * count, side, rng.uniform(*domain.noise_grain), rng)
+    noise = grain(2 * count, side, rng.uniform(*domain.noise_grain), rng)
     level = rng.uniform(*domain.noise, (count, 1, 1, 1))
     flow = flow + level * noise.reshape(count, 2, side, side) / (0.5 + weight)
     for i in np.flatnonzero(rng.random(count) < domain.lid_noise):
@@ -58,7 +58,7 @@ def _blur(fields: np.ndarray, sigma: float) -> np.ndarray:
     return blurred.reshape(side, side, -1).transpose(2, 0, 1).reshape(fields.shape)
 
 
-def _grain(count: int, side: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+def grain(count: int, side: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """(count, R, R) noise of standard deviation 1, correlated over `sigma` of the side."""
     coarse = int(np.clip(round(0.7 / sigma), 4, side))
     noise = rng.standard_normal((count, coarse, coarse), dtype=np.float32)
@@ -67,7 +67,7 @@ def _grain(count: int, side: int, sigma: float, rng: np.random.Generator) -> np.
     return picture / picture.std((1, 2), keepdims=True)
 
 
-def _features(side: int) -> np.ndarray:
+def features(side: int) -> np.ndarray:
     """(R, R): where a face has something to track: brows, eyes, nostrils, mouth, in its frame."""
     at = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(at, at)
@@ -80,7 +80,7 @@ def _features(side: int) -> np.ndarray:
     return total
 
 
-def _cover(side: int, rng: np.random.Generator) -> np.ndarray:
+def cover(side: int, rng: np.random.Generator) -> np.ndarray:
     """(R, R) in [0, 1]: 0 where glasses, hair or a hand hide the face's own motion."""
     at = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(at, at)
@@ -94,7 +94,7 @@ def _cover(side: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(far - 0.5, rng.uniform(0, 0.5), 1)
 
 
-def _bare_forehead(side: int, domain: Domain, rng: np.random.Generator) -> np.ndarray:
+def bare_forehead(side: int, domain: Domain, rng: np.random.Generator) -> np.ndarray:
     """(R, 1) in [0, 1]: the share of the flow that is found, from the hair down to the brows."""
     down = (np.arange(side, dtype=np.float32) + 0.5) / side - rng.uniform(*domain.bare_from)
     return 1 / (1 + np.exp(-down / rng.uniform(*domain.bare_over)))[:, None]

@@ -82,7 +82,7 @@ def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, n
         *(draw_actions(rng, domain.acting, columns, int(label)) for label in labels)
     )
     side = 2 * size
-    view = _look(head, domain, rng, side)
+    view = see_person(head, domain, rng, side)
     flow = _exact_flow(view, np.stack(changes), domain, rng)
     flow = as_estimated(flow, view.seen.reshape(side, side), domain, rng)
     maps = flow_to_maps(flow, np.full(BLOCK, view.aspect), size)
@@ -90,7 +90,7 @@ def _block(job: tuple[int, Domain, int, int]) -> tuple[np.ndarray, np.ndarray, n
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """What the pixels of one person's frame see. P = side² pixels, row by row."""
 
     seen: np.ndarray  # (P,) bool: the face
@@ -101,7 +101,8 @@ class _View:
     side: int
 
 
-def _look(head: Head, domain: Domain, rng: np.random.Generator, side: int) -> _View:
+def see_person(head: Head, domain: Domain, rng: np.random.Generator, side: int) -> View:
+    """Draw a person of a domain, and see what each pixel of the face's frame shows of them."""
     identity = sample_identity(head, rng)
     with torch.no_grad():
         neutral = head.neutral(
@@ -126,7 +127,7 @@ def _look(head: Head, domain: Domain, rng: np.random.Generator, side: int) -> _V
     hits = Scene(vertices, faces).first_hit(*orthographic_rays(side, side, box, start=1.0))
     corners = faces[hits.face]  # (P, 3)
     offsets = np.einsum("apkc,pk->apc", head.action_offsets.numpy()[:, corners], hits.bary)
-    return _View(
+    return View(
         seen=hits.mask,
         points=hits.interpolate(vertices, faces),
         offsets=(offsets.reshape(-1, 3) @ turn.T).reshape(offsets.shape),
@@ -148,7 +149,7 @@ def _marks(head: Head) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], int]:
 
 
 def _exact_flow(
-    view: _View, changes: np.ndarray, domain: Domain, rng: np.random.Generator
+    view: View, changes: np.ndarray, domain: Domain, rng: np.random.Generator
 ) -> np.ndarray:
     """Changes of facial actions (K, A) -> flow (K, 2, R, R) in face widths; 0 off the face."""
     count, pixels = len(changes), len(view.points)

@@ -1,0 +1,1 @@
+"""A face through a long video, and what it does there, frame by frame."""

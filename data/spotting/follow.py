@@ -1,0 +1,297 @@
+"""One face through a video: where it is in every frame, and how it moved since the frame before.
+
+A detector finds the face; from then on optical flow itself keeps the crop on it: what moves as a
+whole between a reference look and the next one moves the crop along. What is left is read as
+facial actions (actions.py). The reference is renewed every second or so, and where the head has
+turned; the actions go on from what they were. Now and then the landmarks say whether the crop
+still lies on a face.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+import cv2
+import numpy as np
+
+from data.face_search import STRANGEST, UNSTEADIEST, unsteadiness
+from data.face_shape import face_shape
+from data.landmarks import LandmarkFinder
+from data.motion.flow import MOTION_SIZE, face_frame, face_mask
+
+from .actions import COLUMNS, POSE, ActionReader, action_reader
+
+SIDE = 160  # pixels of a look
+DETECTED = 360  # pixels: the shorter side of the picture that the detector looks at, at most
+RENEW = 45  # frames after which the reference is renewed
+TURNED = 0.10  # radians of pitch or yaw after which it is
+ZOOMED = 0.06  # share of its size, and radians of roll
+CHECK = 15  # frames between looks at the landmarks
+STRAY = 0.07  # of the frame's width: a crop further from where the landmarks say is laid anew
+ALIKE = 0.55  # correlation of two looks of one face, at least
+DOUBT = 60  # frames between looks at whether there is a face at all; a multiple of CHECK
+SEARCH = 10  # frames between searches while there is no face
+SLACK = 0.008  # of the frame's width: the crop stays where it is for less
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a frame shows. values (K,): the facial actions and the head's turn since the face was
+    first seen, NaN without a face; frame (2, 3): from [0, 1]² of the face's frame to pixels;
+    aspect: of that frame, height over width; moved: root mean square of the face's own motion
+    since the reference, in face widths; alike: correlation with the reference; began: the face
+    was found anew, and nothing goes on across."""
+
+    values: np.ndarray
+    frame: np.ndarray
+    aspect: float = 1.0
+    moved: float = 0.0
+    alike: float = 0.0
+    began: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a face."""
+        return bool(np.isfinite(self.values[0]))
+
+
+def no_face() -> Reading:
+    """A frame without a face."""
+    return Reading(np.full(len(COLUMNS), np.nan, np.float32), np.full((2, 3), np.nan))
+
+
+@dataclass
+class State:
+    """What following goes on from; all of it can be written to a file."""
+
+    to_image: np.ndarray  # (3, 3) pixels of the look -> the image's
+    aspect: float
+    points: np.ndarray  # (68, 2) landmarks, in pixels of the look
+    reference: np.ndarray  # (SIDE, SIDE) uint8
+    reference_at: np.ndarray  # (3, 3) its to_image
+    values: np.ndarray  # (K,) of the reference
+    age: int = 0  # frames since it was taken
+
+
+@dataclass
+class Follower:
+    """Reads one frame after another.
+
+    number: which face to take where there are several, from the left, from 1; None: the largest.
+    """
+
+    finder: LandmarkFinder
+    number: int | None = None
+    reader: ActionReader = field(default_factory=action_reader)
+    state: State | None = None
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(0)
+
+    def read(self, grey: np.ndarray) -> Reading:
+        """The next frame, uint8 (H, W)."""
+        self.count += 1
+        if self.state is None:
+            if (self.count - 1) % SEARCH:
+                return no_face()
+            return self._begin(grey, np.zeros(len(COLUMNS), np.float32))
+        state = self.state
+        look = take_look(grey, state.to_image)
+        flow = self._flow.calc(state.reference, look, None)  # type: ignore[call-overload]
+        small = np.stack([_small(flow[..., i]) for i in (0, 1)])  # pixels of the look
+        alike = _likeness(state.reference, look, flow)
+        if alike < ALIKE or self.count % CHECK == 0:
+            checked = self._check(grey, alike)
+            if checked is not None:
+                return checked
+        move = whole_motion(small)
+        scaled = small / SIDE * np.array([1, state.aspect], np.float32)[:, None, None]
+        values = state.values + self.reader.read(scaled)
+        rest = (scaled - _plane(move, state.aspect)) * face_mask(MOTION_SIZE)
+        moved = float(np.sqrt((rest**2).sum(0).mean()))
+        frame = state.to_image @ np.diag([SIDE, SIDE, 1.0])
+        reading = Reading(values.astype(np.float32), frame[:2], state.aspect, moved, alike)
+        state.age += 1
+        if _is_old(state, values):
+            state.reference, state.reference_at = look, state.to_image.copy()
+            state.values, state.age = values.astype(np.float32), 0
+        if _farthest(move) > SLACK * SIDE:
+            state.to_image = state.to_image @ move
+        return reading
+
+    def save(self) -> dict[str, np.ndarray]:
+        """All that the next frame's reading depends on, as arrays."""
+        kept = {"count": np.array(self.count)}
+        if self.state is not None:
+            named = {one.name: getattr(self.state, one.name) for one in fields(State)}
+            kept |= {f"state_{name}": np.asarray(value) for name, value in named.items()}
+        return kept
+
+    def load(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `save` gave."""
+        self.count, self.state = int(kept["count"]), None
+        if "state_aspect" in kept:
+            arrays = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
+            aspect, age = float(arrays.pop("aspect")), int(arrays.pop("age"))
+            self.state = State(**arrays, aspect=aspect, age=age)
+
+    def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
+        """Look for a face, and start on it; no_face() where there is none."""
+        points = self._detect(grey)
+        if points is None:
+            self.state = None
+            return no_face()
+        return self._start(grey, points, values)
+
+    def _start(self, grey: np.ndarray, points: np.ndarray, values: np.ndarray) -> Reading:
+        frame, aspect = face_frame(points)
+        to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
+        look = take_look(grey, to_image)
+        inside = _moved(np.linalg.inv(to_image), points)
+        values = values.astype(np.float32)
+        self.state = State(to_image, aspect, inside, look, to_image.copy(), values)
+        return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
+
+    def _detect(self, grey: np.ndarray) -> np.ndarray | None:
+        """Landmarks (68, 2) of the face to take, or None."""
+        shrink = min(1.0, DETECTED / min(grey.shape))
+        small = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        boxes = self.finder.boxes(small)
+        faces = [self.finder.in_box(grey, [side / shrink for side in box]) for box in boxes]
+        shape = face_shape()
+        faces = [points for points in faces if shape.strangeness(points) < STRANGEST["detector"]]
+        faces = [points for points in faces if _eyes_apart(points) >= 8]
+        if not faces:
+            return None
+        if self.number is None:
+            return max(faces, key=lambda points: float(np.ptp(points, axis=0).sum()))
+        faces.sort(key=lambda points: points[:, 0].mean())
+        return faces[self.number - 1] if len(faces) >= self.number else None
+
+    def _check(self, grey: np.ndarray, alike: float) -> Reading | None:
+        """Whether the crop lies on a face; a reading where it had to be found anew."""
+        state = self.state
+        assert state is not None
+        if alike < ALIKE:
+            return self._begin(grey, state.values)
+        there = _moved(state.to_image, state.points)
+        points = self.finder.in_box(grey, self.finder.box_of(there))
+        strange = face_shape().strangeness(points) > STRANGEST["followed"]
+        if strange or _eyes_apart(points) < 8:
+            return None
+        if self.count % DOUBT == 0 and self._is_gone(grey, points):
+            self.state = None
+            return no_face()
+        frame, _ = face_frame(points)
+        off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
+        if _farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
+            return replace(self._start(grey, points, state.values), began=False)
+        return None
+
+    def _is_gone(self, grey: np.ndarray, points: np.ndarray) -> bool:
+        """Whether landmarks lie on no face: they go with their box, and no detector sees one."""
+        gone = unsteadiness(grey, points, self.finder) > UNSTEADIEST["followed"]
+        return gone and self._detect(grey) is None
+
+
+def take_look(grey: np.ndarray, to_image: np.ndarray) -> np.ndarray:
+    """The picture (SIDE, SIDE) uint8 of what the crop sees of a frame (H, W)."""
+    shrink = np.sqrt(abs(np.linalg.det(to_image[:2, :2])))  # image pixels a pixel of the look
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if shrink > 1.5:  # else sampling would alias
+        left, top, right, bottom = _bounds(to_image, grey.shape)
+        part = grey[top:bottom, left:right]
+        grey = cv2.GaussianBlur(part, (0, 0), 0.4 * shrink)
+        to_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ to_image
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    matrix = (np.linalg.inv(half) @ to_image @ half)[:2]
+    return cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _bounds(to_image: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The part of an image that a look needs: left, top, right, bottom; at least one pixel."""
+    corners = _moved(to_image, np.array([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]]))
+    left, top = np.floor(corners.min(0)).astype(int) - 8
+    right, bottom = np.ceil(corners.max(0)).astype(int) + 8
+    left, top = min(max(left, 0), shape[1] - 1), min(max(top, 0), shape[0] - 1)
+    return left, top, max(min(right, shape[1]), left + 1), max(min(bottom, shape[0]), top + 1)
+
+
+def whole_motion(flow: np.ndarray, rounds: int = 4) -> np.ndarray:
+    """The similarity (3, 3), in pixels of the look, that most of a flow (2, S, S) follows."""
+    side = flow.shape[-1]
+    x, y, weight = _grid(side)
+    target_x, target_y = x + flow[0].ravel(), y + flow[1].ravel()
+    w = weight
+    for _ in range(rounds):
+        total = w.sum()
+        mx, my, nx, ny = (w @ one / total for one in (x, y, target_x, target_y))
+        ax, ay, bx, by = x - mx, y - my, target_x - nx, target_y - ny
+        size = w @ (ax * ax + ay * ay)
+        c, s = w @ (ax * bx + ay * by) / size, w @ (ax * by - ay * bx) / size
+        rest = np.hypot(bx - c * ax + s * ay, by - s * ax - c * ay)
+        w = weight / np.maximum(rest, 0.05 * rest.mean() + 1e-6)
+    return np.array([[c, -s, nx - c * mx + s * my], [s, c, ny - s * mx - c * my], [0, 0, 1]])
+
+
+_GRIDS: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+
+def _grid(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixel centres of a look on a coarse grid, and how much each says of the head."""
+    if side not in _GRIDS:
+        at = (np.arange(side) + 0.5) / side
+        x, y = np.meshgrid(at, at)
+        weight = face_mask(side) * np.where(y > 0.62, 0.3, 1.0)  # the jaw moves by itself
+        _GRIDS[side] = (x.ravel() * SIDE, y.ravel() * SIDE, weight.ravel())
+    return _GRIDS[side]
+
+
+def _plane(move: np.ndarray, aspect: float) -> np.ndarray:
+    """A similarity in pixels of the look as flow (2, S, S) in face widths."""
+    x, y, _ = _grid(MOTION_SIZE)
+    moved = move[:2] @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y])
+    scaled = moved / SIDE * np.array([[1], [aspect]])
+    return scaled.reshape(2, MOTION_SIZE, MOTION_SIZE).astype(np.float32)
+
+
+def _is_old(state: State, values: np.ndarray) -> bool:
+    """Whether the reference has to be renewed."""
+    turned = np.abs(values - state.values)[[COLUMNS.index(name) for name in POSE[:2]]].max()
+    zoom = np.linalg.inv(state.reference_at) @ state.to_image
+    return state.age >= RENEW or turned > TURNED or np.abs(zoom[:2, :2] - np.eye(2)).max() > ZOOMED
+
+
+def _small(channel: np.ndarray) -> np.ndarray:
+    return cv2.resize(channel, (MOTION_SIZE, MOTION_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _likeness(reference: np.ndarray, look: np.ndarray, flow: np.ndarray) -> float:
+    """Correlation over the face of the reference and the look, at a fifth of their size."""
+    step = 5
+    rows, columns = np.mgrid[2:SIDE:step, 2:SIDE:step].astype(np.float32)
+    few = flow[2::step, 2::step]
+    back = cv2.remap(
+        look, columns + few[..., 0], rows + few[..., 1], cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    a = reference[2::step, 2::step].astype(np.float32)
+    b = back.astype(np.float32)
+    w = face_mask(len(a))
+    a, b = (one - (w * one).sum() / w.sum() for one in (a, b))
+    return float((w * a * b).sum() / np.sqrt((w * a * a).sum() * (w * b * b).sum() + 1e-6))
+
+
+def _farthest(move: np.ndarray) -> float:
+    """How far a matrix (3, 3) in pixels of the look moves the face's rim, at most."""
+    rim = np.array([[0.15, 0.3], [0.85, 0.3], [0.5, 0.9], [0.5, 0.1]]) * SIDE
+    return float(np.linalg.norm(_moved(move, rim) - rim, axis=1).max())
+
+
+def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def _eyes_apart(points: np.ndarray) -> float:
+    return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)) * 2.5)

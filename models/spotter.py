@@ -1,0 +1,60 @@
+"""A network that finds expressions in curves of facial actions: where, how long, how sure.
+
+Convolutions over time with growing gaps (van den Oord et al. 2016), and at every moment what an
+anchor-free detector says of it (as ActionFormer, Zhang et al. 2022): whether it is inside of a
+micro- or a macro-expression, and how far that one's onset and offset are.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WIDTH = 48
+GAPS = (1, 2, 4, 8, 16, 32)  # the last reaches 4 s to both sides, at 30 frames a second
+
+
+class Spotter(nn.Module):
+    """Channels (B, C, T) -> logits (B, 2, T) of micro and macro, reach (B, 2, T) in frames."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(channels, WIDTH, 5, padding=2)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * gap, dilation=gap) for gap in GAPS
+        )
+        self.mixes = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 1) for _ in GAPS)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(WIDTH) for _ in GAPS)
+        self.drop = nn.Dropout(0.1)
+        self.score = nn.Conv1d(WIDTH, 2, 1)
+        self.reach = nn.Conv1d(WIDTH, 2, 1)
+        assert self.score.bias is not None and self.reach.bias is not None
+        nn.init.constant_(self.score.bias, -3.0)  # nearly always nothing
+        nn.init.constant_(self.reach.bias, 2.0)
+
+    def forward(self, curves: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        x = F.relu(self.first(curves))
+        for layer, mix, norm in zip(self.layers, self.mixes, self.norms):
+            x = x + self.drop(mix(F.relu(norm(layer(x)))))
+        x = F.relu(x)
+        return self.score(x), self.reach(x).clamp(-3, 6).exp()
+
+
+def spotter_loss(
+    output: tuple[Tensor, Tensor], inside: Tensor, reach: Tensor, counted: Tensor
+) -> Tensor:
+    """Focal cross-entropy (Lin et al. 2017) of the logits and 1 - IoU of the intervals.
+
+    inside (B, 2, T) 0 or 1; reach (B, 2, T) frames to onset and offset, where inside; counted
+    (B, 2, T) 0 where it does not matter what a logit says.
+    """
+    logits, found = output
+    p = logits.sigmoid()
+    hit = torch.where(inside > 0, p, 1 - p)
+    weight = (1 - hit) ** 2 * torch.where(inside > 0, 0.6, 0.4) * counted
+    entropy = F.binary_cross_entropy_with_logits(logits, inside, reduction="none")
+    positive = inside.amax(1)
+    shared = torch.minimum(found, reach).sum(1) + 1
+    whole = torch.maximum(found, reach).sum(1) + 1
+    overlap = ((1 - shared / whole) * positive).sum() / positive.sum().clamp_min(1)
+    return (weight * entropy).sum() / positive.sum().clamp_min(1) + overlap
