@@ -67,6 +67,11 @@ class RowReader:
             if number.lower() not in self.folders:
                 raise UserError(f"subject {number} has no folder in the table's second sheet")
             subject = self.folders[number.lower()]
+        elif corpus.lookups and subject.removesuffix(".0").isdigit():
+            raise UserError(
+                f"subject {subject}: the sheets that say whose folder is whose are lacking; name "
+                "the released .xlsx"
+            )
         try:
             subject = corpus.subject(subject)
         except ValueError as error:
