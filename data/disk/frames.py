@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.errors import UserError, warn
 
+from .decode import UnreadableImageError as UnreadableImageError
 from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .file_kinds import file_of, is_hidden, is_image, is_video, video_frame
 from .folder_walk import walk_once
