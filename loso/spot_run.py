@@ -5,7 +5,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
@@ -21,10 +21,10 @@ from data.spotting.track import follow_film
 
 from .spot_files import Spotted, write_spotted, write_tables
 from .spotting import (
-    classify,
     find_intervals,
     load_spotter,
     motion_maps,
+    name_all,
     rows_at_rate,
     score_moments,
 )
@@ -164,11 +164,7 @@ def spot_film(
     values = rows_at_rate(track)
     scores = score_moments(values, load_spotter())
     intervals = find_intervals(track, scores, values)
-    maps = motion_maps(film, track, intervals)
-    classes = classify(maps, load_synthetic())
-    intervals = [
-        replace(one, classes=named, map=map_) for one, named, map_ in zip(intervals, classes, maps)
-    ]
+    intervals = name_all(intervals, motion_maps(film, track, intervals), load_synthetic())
     return write_spotted(out, Spotted(name, film, track, scores, intervals))
 
 

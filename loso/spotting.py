@@ -7,7 +7,7 @@ read by the motion network that classifies clips.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,12 @@ from data.motion.flow import (
     look,
     measured_flow,
 )
-from data.spotting.actions import ACTIONS, COLUMNS, UNITS, unit_levels
+from data.spotting.actions import ACTIONS, COLUMNS, READ, UNITS, unit_levels
 from data.spotting.curves import CHANNELS, RATE, at_rate, curve_channels
 from data.spotting.intervals import MICRO, Candidate, candidates
 from data.spotting.reader import Film, read_some
 from data.spotting.track import Track
+from models.motion import UNITS as NETWORK_UNITS
 from models.motion import MotionNet
 from models.spotter import Spotter
 
@@ -36,8 +37,8 @@ WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "spotter.safeten
 WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around them
 # Chosen on drawn long videos (docs/spotting.md): the score that an interval has to reach.
 THRESHOLDS = {"micro": 0.5, "macro": 0.5}
-SHOWN = 0.1  # of a full unit: a weaker one is not named
-BESIDE_STRONGEST = 0.3  # of the strongest unit: so is one that is weaker than that
+SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
+CLEAR = 0.04  # of a full unit: below that no side is told from the other
 NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO
 LEADS = 2.0  # times the other side's level makes a unit one-sided
 EXPRESSION = [COLUMNS.index(name) for name in ACTIONS if not name.startswith("eyeBlink")]
@@ -47,8 +48,10 @@ EXPRESSION = [COLUMNS.index(name) for name in ACTIONS if not name.startswith("ey
 class Interval:
     """One expression. Times are rows of the track: the frames that were looked at.
 
-    units: FACS number, side ("left" or "right" of the person, "" for both), strength (1: full).
-    classes: scores by name; map (3, S, S): motion from onset to apex.
+    levels (U, 2): what the curves show of each unit at the apex, the person's left and right.
+    map (3, S, S): motion from onset to apex, None where a frame could not be read again; of it
+    classes, scores by name, and units: FACS number, side ("left" or "right" of the person, "" for
+    both), strength (1: full).
     """
 
     onset: int
@@ -56,9 +59,10 @@ class Interval:
     offset: int
     kind: str
     score: float
-    units: list[tuple[int, str, float]] = field(default_factory=list)
-    classes: dict[str, float] = field(default_factory=dict)
+    levels: np.ndarray
     map: np.ndarray | None = None
+    classes: dict[str, float] = field(default_factory=dict)
+    units: list[tuple[int, str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ def find_intervals(
         kind = kind_of(track, onset, offset)
         if one.score < thresholds[kind]:
             continue
-        apex, units = _apex_and_units(one, values, grid, onset, offset)
-        intervals.append(Interval(onset, apex, offset, kind, one.score, units))
+        apex, levels = _apex_and_levels(one, values, grid, onset, offset)
+        intervals.append(Interval(onset, apex, offset, kind, one.score, levels))
     return intervals
 
 
@@ -168,9 +172,9 @@ def _step(track: Track) -> float:
     return float(np.median(np.diff(track.times))) if len(track.times) > 1 else 0.0
 
 
-def _apex_and_units(
+def _apex_and_levels(
     one: Candidate, values: np.ndarray, grid: np.ndarray, onset: int, offset: int
-) -> tuple[int, list[tuple[int, str, float]]]:
+) -> tuple[int, np.ndarray]:
     first, last = int(max(one.onset, 0)), int(min(np.ceil(one.offset), len(values) - 1))
     part = values[first : last + 1]
     share = np.linspace(0, 1, len(part))[:, None]
@@ -180,20 +184,22 @@ def _apex_and_units(
     best = int(np.argmax(size[1:-1])) + 1 if len(size) > 2 else len(size) // 2
     apex = int(np.clip(round(float(grid[first + best])), onset + 1, offset - 1))
     near = change[max(best - 1, 0) : best + 2].mean(0)
-    return apex, name_units(unit_levels(near))
+    return apex, unit_levels(near)
 
 
-def name_units(levels: np.ndarray) -> list[tuple[int, str, float]]:
-    """Levels (U, 2) of the person's left and right -> the units that show, the strongest first."""
-    strongest = float(levels.max())
+def name_units(levels: np.ndarray, probabilities: dict[int, float]) -> list[tuple[int, str, float]]:
+    """The units that show, the strongest first.
+
+    levels (U, 2) of the person's left and right say how strongly and where, the network's
+    probabilities which.
+    """
     named = []
-    for unit, (left, right) in zip(UNITS, levels.tolist()):
-        strength = max(left, right)
-        if strength >= max(SHOWN, BESIDE_STRONGEST * strongest):
-            weak = min(left, right)
-            one_sided = strength > LEADS * max(weak, 0.0)
+    for unit, (left, right) in zip(UNITS, np.maximum(levels, 0).tolist()):
+        if probabilities.get(unit, 0.0) >= SHOWN:
+            strong, weak = max(left, right), min(left, right)
+            one_sided = strong >= CLEAR and strong > LEADS * weak
             side = ("left" if left > right else "right") if one_sided else ""
-            named.append((unit, side, strength))
+            named.append((unit, side, min(strong / READ[unit], 1.0)))
     return sorted(named, key=lambda one: -one[2])
 
 
@@ -225,14 +231,24 @@ def _from_pixels(frame: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def classify(maps: list[np.ndarray | None], network: MotionNet) -> list[dict[str, float]]:
-    """Class scores of motion maps, all at once; {} for none."""
+def name_all(
+    intervals: list[Interval], maps: list[np.ndarray | None], network: MotionNet
+) -> list[Interval]:
+    """The intervals with their maps, and the classes and units that the network reads of these."""
     there = [one for one in maps if one is not None]
     if not there:
-        return [{} for _ in maps]
+        return intervals
     output = network(torch.from_numpy(np.stack(there)))
-    rows = iter(network.scores(output).tolist())
-    return [{} if one is None else dict(zip(CLASSES[3], next(rows))) for one in maps]
+    rows = zip(network.scores(output).tolist(), network.unit_scores(output).tolist())
+    named = []
+    for interval, map_ in zip(intervals, maps):
+        if map_ is not None:
+            scores, shown = next(rows)
+            units = name_units(interval.levels, dict(zip(NETWORK_UNITS, shown)))
+            classes = dict(zip(CLASSES[3], scores))
+            interval = replace(interval, map=map_, classes=classes, units=units)
+        named.append(interval)
+    return named
 
 
 def rows_at_rate(track: Track) -> np.ndarray:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.landmarks import load_landmark_finder
 from data.spotting import track as tracks
-from data.spotting.actions import COLUMNS, action_reader, unit_levels
+from data.spotting.actions import COLUMNS, READ, action_reader, unit_levels
 from data.spotting.curves import RATE, at_rate, curve_channels
 from data.spotting.follow import SIDE, Follower, take_look, whole_motion
 from data.spotting.intervals import candidates, overlap
@@ -20,7 +20,7 @@ from data.spotting.reader import open_film, read_film, read_some
 from data.spotting.track import Track, follow_film
 from deca.anny.head import load_head
 from loso.spot_files import boxes
-from loso.spotting import Interval, kind_of, load_spotter, name_units, score_moments
+from loso.spotting import kind_of, load_spotter, name_units, score_moments
 from synthetic.demo.figure import build_figure
 from synthetic.demo.people import sample_person, sample_setting
 from synthetic.demo.plan import generator
@@ -326,11 +326,12 @@ def test_kinds_units_and_boxes():
     assert kind_of(track, 0, 14) == "micro" and kind_of(track, 0, 15) == "macro"
     levels = np.zeros((16, 2))
     levels[8], levels[4] = (0.5, 0.1), (0.2, 0.19)  # AU12 left, AU6
-    assert [(unit, side) for unit, side, _ in name_units(levels)] == [(12, "left"), (6, "")]
-    assert name_units(np.full((16, 2), 0.05)) == []
+    named = name_units(levels, {12: 0.9, 6: 0.8, 1: 0.7, 2: 0.6})
+    assert [(unit, side) for unit, side, _ in named] == [(12, "left"), (6, ""), (1, "")]
+    assert named[0][2] == pytest.approx(0.5 / READ[12]) and named[2][2] == 0
+    assert name_units(levels, {}) == []
     frame = np.array([[[0, -10, 50], [20, 0, 5]]], float)
     assert boxes(frame).tolist() == [[40, 5, 50, 25]]
-    assert Interval(0, 1, 2, "micro", 0.5).units == []
 
 
 def test_confidence_rises_with_the_score():

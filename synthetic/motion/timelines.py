@@ -30,13 +30,13 @@ class Life:
     blinks: tuple[float, float] = (6, 25)
     glances: tuple[float, float] = (2, 15)
     speech: tuple[float, float] = (0, 3)
-    turns: tuple[float, float] = (0, 8)
+    turns: tuple[float, float] = (0, 10)
     fidgets: tuple[float, float] = (0, 2)
     lights: tuple[float, float] = (0, 2)
     micro_strength: tuple[float, float] = (0.12, 0.65)
     macro_strength: tuple[float, float] = (0.2, 1.0)
     one_sided: float = 0.35
-    turn_size: tuple[float, float] = (0.03, 0.35)  # radians
+    turn_size: tuple[float, float] = (0.03, 0.45)  # radians
     sway: tuple[float, float] = (0.002, 0.03)  # sd, radians
     still: float = 0.1  # chance that nothing happens at all
 
