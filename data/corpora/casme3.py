@@ -29,6 +29,7 @@ PART_A = Corpus(
         "objective": objective_task(),
     },
     fps=30,
+    first_frame=1,
     subject_format="spNO.{}",
     several=True,
     prefer=("part_a", "parta"),
