@@ -256,7 +256,7 @@ def test_what_looks_as_before_and_is_no_face_is_seen(frames):
     follower.read(frames[0])
     rng = np.random.default_rng(5)
     wall = cv2.GaussianBlur(rng.integers(0, 255, frames[0].shape).astype(np.uint8), (0, 0), 5)
-    follower.state.reference = take_look(wall, follower.state.to_image)
+    follower.state.reference = take_look(wall, follower.state.to_image, False)
     found = [follower.read(wall).found for _ in range(70)]
     assert not any(found[60:])
 

@@ -21,6 +21,9 @@ from data.motion.flow import MOTION_SIZE, face_frame, face_mask
 from .actions import COLUMNS, POSE, ActionReader, action_reader
 
 SIDE = 160  # pixels of a look
+# A face of fewer pixels than SMALL (its frame's width) shows less, and flow trembles: it is found
+# of larger patches, in a look that is smoothed by BLUR. Chosen on drawn long videos.
+SMALL, PATCH, BLUR = 110, 24, 1.0
 DETECTED = 360  # pixels: the shorter side of the picture that the detector looks at, at most
 RENEW = 45  # frames after which the reference is renewed
 TURNED = 0.10  # radians of pitch or yaw after which it is
@@ -69,6 +72,7 @@ class State:
     reference: np.ndarray  # (SIDE, SIDE) uint8
     reference_at: np.ndarray  # (3, 3) its to_image
     values: np.ndarray  # (K,) of the reference
+    small: bool  # whether the face has few pixels
     age: int = 0  # frames since it was taken
 
 
@@ -86,8 +90,13 @@ class Follower:
     count: int = 0
 
     def __post_init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._flow.setFinestScale(0)
+        fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        coarse.setPatchSize(PATCH)
+        coarse.setPatchStride(PATCH // 2)
+        self._flows = {False: fine, True: coarse}
+        for flow in self._flows.values():
+            flow.setFinestScale(0)
 
     def read(self, grey: np.ndarray) -> Reading:
         """The next frame, uint8 (H, W)."""
@@ -97,8 +106,8 @@ class Follower:
                 return no_face()
             return self._begin(grey, np.zeros(len(COLUMNS), np.float32))
         state = self.state
-        look = take_look(grey, state.to_image)
-        flow = self._flow.calc(state.reference, look, None)  # type: ignore[call-overload]
+        look = take_look(grey, state.to_image, state.small)
+        flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
         small = np.stack([_small(flow[..., i]) for i in (0, 1)])  # pixels of the look
         alike = _likeness(state.reference, look, flow)
         if alike < ALIKE or self.count % CHECK == 0:
@@ -134,7 +143,8 @@ class Follower:
         if "state_aspect" in kept:
             arrays = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
             aspect, age = float(arrays.pop("aspect")), int(arrays.pop("age"))
-            self.state = State(**arrays, aspect=aspect, age=age)
+            small = bool(arrays.pop("small"))
+            self.state = State(**arrays, aspect=aspect, age=age, small=small)
 
     def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
         """Look for a face, and start on it; no_face() where there is none."""
@@ -147,10 +157,11 @@ class Follower:
     def _start(self, grey: np.ndarray, points: np.ndarray, values: np.ndarray) -> Reading:
         frame, aspect = face_frame(points)
         to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
-        look = take_look(grey, to_image)
+        small = bool(np.linalg.norm(frame[:2, 0]) < SMALL)
+        look = take_look(grey, to_image, small)
         inside = _moved(np.linalg.inv(to_image), points)
         values = values.astype(np.float32)
-        self.state = State(to_image, aspect, inside, look, to_image.copy(), values)
+        self.state = State(to_image, aspect, inside, look, to_image.copy(), values, small)
         return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
 
     def _detect(self, grey: np.ndarray) -> np.ndarray | None:
@@ -195,8 +206,8 @@ class Follower:
         return gone and self._detect(grey) is None
 
 
-def take_look(grey: np.ndarray, to_image: np.ndarray) -> np.ndarray:
-    """The picture (SIDE, SIDE) uint8 of what the crop sees of a frame (H, W)."""
+def take_look(grey: np.ndarray, to_image: np.ndarray, small: bool) -> np.ndarray:
+    """The picture (SIDE, SIDE) uint8 of what the crop sees of a frame (H, W); see SMALL."""
     shrink = np.sqrt(abs(np.linalg.det(to_image[:2, :2])))  # image pixels a pixel of the look
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     if shrink > 1.5:  # else sampling would alias
@@ -206,7 +217,9 @@ def take_look(grey: np.ndarray, to_image: np.ndarray) -> np.ndarray:
         to_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ to_image
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     matrix = (np.linalg.inv(half) @ to_image @ half)[:2]
-    return cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE
+    look = cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=flags, borderMode=border)
+    return cv2.GaussianBlur(look, (0, 0), BLUR) if small else look
 
 
 def _bounds(to_image: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

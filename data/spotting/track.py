@@ -16,7 +16,7 @@ from .actions import COLUMNS, FILE
 from .follow import Follower, Reading
 from .reader import Film, read_film
 
-VERSION = 1  # of what is kept: another one is read anew
+VERSION = 3  # of what is kept: another one is read anew
 PART = 900  # frames between two saves: half a minute
 COLUMNS_OF_A_FRAME = ("numbers", "times", "values", "frames", "aspects", "moved", "alike", "began")
 
