@@ -78,11 +78,12 @@ def score(
 
     Args:
         predicted: intervals.csv of a run, or anybody's table of video, onset, offset.
-        annotation: the corpus's spreadsheet.
+        annotation: the corpus's spreadsheet, truth_long.csv of drawn videos, or the log itself that
+            --predicted names.
         corpus: whose annotation it is (default: told by its columns).
-        emotions: a second table with emotions, where the corpus has one.
-        no_offset: what an expression without an offset gets: as long after its apex as before it,
-            or nothing (it is left out).
+        emotions: SAMM's micro-expression table, which alone has its emotions.
+        no_offset: what CAS(ME)²'s offset 0 stands for: the apex (as MEGC 2020), as long after it as
+            the onset lies before it, or a row to leave out.
         classes: 3, or 4 with others.
         train_threshold: choose the least score on all other subjects (LOSO).
         json: a file for the same as JSON.

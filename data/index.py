@@ -87,8 +87,8 @@ def clip_folder(clip: dict, folders: ClipFolders) -> Path:
 
 
 def first_number(data: str) -> int | None:
-    """What number a video's first frame has: 0 of clips of one's own; None: see number_frames."""
-    return None if data in CORPORA else 0
+    """What number a recording's first frame has, where that is known; see number_frames."""
+    return CORPORA[data].first_frame if data in CORPORA else 0
 
 
 def _locate(clip: dict, folders: ClipFolders, name: str) -> tuple[dict, list[dict]]:

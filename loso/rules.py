@@ -112,7 +112,9 @@ def _check_corpora(settings: "Settings") -> None:
     if both := sorted(set(train) & set(test)):
         raise UserError(f"--train-on and --test-on share {both[0]}: nothing of it would be unseen")
     if train and settings.protocol != "loso":
-        raise UserError(f"--protocol {settings.protocol} says what is held out; no --train-on")
+        raise UserError(
+            f"--protocol {settings.protocol} says what is left out; it has no --train-on"
+        )
     if settings.folds < 0 or settings.folds == 1:
         raise UserError(f"--folds {settings.folds}: at least 2 groups of subjects, or 0 for none")
     if settings.folds and (train or settings.protocol != "loso"):
@@ -208,8 +210,8 @@ def _check_motion_alone(settings: "Settings") -> None:
         told = settings.classes if settings.task == "auto" else f"of --task {settings.task}"
         if settings.task != "au":
             raise UserError(
-                f"--adapt none with classes {told}: the synthetic weights know negative, "
-                "positive, surprise, and action units (--task au)"
+                f"--adapt none with --classes {told}: the synthetic weights know three classes, "
+                "negative, positive and surprise, and action units (--task au)"
             )
 
 

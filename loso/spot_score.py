@@ -82,10 +82,16 @@ def score_files(
     names = THREE if classes == 3 else (*THREE, "others")
     spotted = read_predicted(predicted)
     if Path(annotation).resolve() == Path(predicted).resolve():
-        truth = read_log_truth(Path(annotation))
-        if truth is None:
+        log = read_log_truth(Path(annotation))
+        if log is None:
             raise UserError(f"{annotation}: holds no truth: it is no log of MEGC")
-        return _score_log(truth, spotted)
+        found = _score_log(log[0], spotted)
+        if found.counts["either"].tp != log[1]:
+            warn(
+                f"{annotation}: counts {log[1]} true positives itself, where "
+                f"{found.counts['either'].tp} pairs of either kind overlap enough"
+            )
+        return found
     read = read_long_annotation(annotation, corpus, emotions, no_offset)
     truth = read.expressions
     spotted = spotted.copy()

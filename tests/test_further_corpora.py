@@ -153,6 +153,14 @@ def test_offset_0_of_casme_sq_is_the_apex_and_told(tmp_path, capsys):
     assert set(clips["subject"]) == {f"s{n}" for n in range(15, 37)}
 
 
+def test_casme_sq_without_its_further_sheets_says_what_lacks(tmp_path):
+    from further_corpora import casme_sq_sheets
+
+    path = write_sheet(tmp_path / "first.xlsx", casme_sq_sheets()["final"], "final")
+    with pytest.raises(UserError, match=r"the sheets that say whose folder .* name the released"):
+        read_annotation(CORPORA["casme_sq"], path, "4")
+
+
 def test_objective_classes_of_a_table_beside(tmp_path):
     from corpora import casme2_rows
 

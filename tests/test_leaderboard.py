@@ -288,7 +288,7 @@ def changed(name, value):
         (changed("label", lambda a: a + 1), "clip 2: label 3 is none of 0 negative"),
         (changed("label", lambda a: a * 0.5), "label holds float64, not whole numbers"),
         (changed("label", lambda a: np.int64(3)), "and there are () labels"),
-        (changed("data", lambda a: np.full(24, "mmew")), "clip 0: data 'mmew' is not one of"),
+        (changed("data", lambda a: np.full(24, "nobody")), "clip 0: data 'nobody' is not one of"),
         (changed("data", lambda a: a[::-1]), "data_sub 'smic_s01' is not a subject of samm"),
         (changed("onset_apex", lambda a: a[:, :2]), "onset_apex is (24, 2, 28, 28), not (N, 3, S"),
         (changed("apex_offset", lambda a: a[:5]), "apex_offset is (5, 3, 28, 28), and there are"),

@@ -1,8 +1,11 @@
 """Scores of spotting: hand-counted cases, properties, files of all kinds."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import call
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -223,12 +226,16 @@ def test_a_log_of_megc_against_its_own_truth(tmp_path, capsys):
         "s15_0101   557    608     -       -       FN\n"
     )
     found = score_files(log, log)
+    assert capsys.readouterr().err == ""  # the log counts as many itself
     assert found.counts["micro"] == Counts(1, 2, 0)
     assert found.counts["macro"] == Counts(1, 0, 2)
     assert found.recognition == {}
     print_score(found)
     assert "overall" in capsys.readouterr().out
     assert found.as_json()["rows"]["micro"]["tp"] == 1
+    log.write_text("015_1 10 19 15 24 TP\n")
+    assert score_files(log, log).counts["either"].tp == 0
+    assert "counts 1 true positives itself" in capsys.readouterr().err
 
 
 def test_a_folder_of_files_named_after_videos(tmp_path):
@@ -297,3 +304,18 @@ def test_false_alarms_are_told_by_what_happens_then(drawn, tmp_path):
     }  # fmt: skip
     with pytest.raises(UserError, match="truth_long"):
         false_alarms(path, path)
+
+
+def test_the_command_line_scores_and_writes_json(drawn, tmp_path):
+    path, out = tmp_path / "intervals.csv", tmp_path / "scores.json"
+    rows = [f"{v},{a},{b},{k},{label},{s}" for v, a, b, k, label, s in SPOTTED]
+    path.write_text("\n".join(["video,onset,offset,kind,label,confidence", *rows]) + "\n")
+    command = ["spot.py", "score", "--predicted", path, "--annotation", drawn]
+    done = call(*command, "--json", out)
+    assert done.returncode == 0, done.stderr
+    assert "0.5455" in done.stdout  # F1 of 3 right ones, 3 false ones, 2 missed
+    assert json.loads(out.read_text())["rows"]["overall"]["tp"] == 3
+    trained = call(*command, "--train-threshold", "--classes", 4)
+    assert trained.returncode == 0, trained.stderr
+    wrong = call(*command, "--classes", 5)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1

@@ -13,12 +13,12 @@ from common.errors import UserError, warn
 from data.disk.frames import name_key
 
 from .cells import is_empty
-from .description import Corpus
+from .description import HEADERS, Corpus
 from .known import AU
 from .repairs import close_gaps, repair_rows
 from .row import RowReader
-from .sheets import FORMULA
-from .table import read_table
+from .sheets import FORMULA, header_key, read_sheets
+from .table import find_header, read_table
 
 
 @dataclass(frozen=True)
@@ -138,23 +138,22 @@ def _list_of(corpus: Corpus, path: Path) -> str:
 
 def _read_objective(corpus: Corpus, path: Path) -> dict[tuple[str, str], str]:
     """Objective classes by subject and clip, from a table that has them alone."""
-    wanted = ("subject", "clip", "objective")
-    alone = Corpus(
-        corpus.name, corpus.title, {c: corpus.columns.get(c, c) for c in wanted} | {"emotion": ""},
-        {}, None, one_hot=("",), subject_format=corpus.subject_format,
-    )  # fmt: skip
+    wanted = {c: tuple(map(header_key, HEADERS[c])) for c in ("subject", "clip", "objective")}
+    for cells in read_sheets(path).values():
+        top, columns = find_header(cells, wanted)
+        if len(columns) == len(wanted):
+            break
+    else:
+        raise UserError(f"{path}: no table with the columns Subject, Filename, Objective Class")
     found = {}
-    for row, values in read_table(alone, path).rows.items():
-        clip, of = values["clip"], values["objective"]
-        if is_empty(clip) or is_empty(of) or is_empty(values["subject"]):
+    for number, row in enumerate(cells[top + 1 :], start=top + 2):
+        subject, clip, of = (row[columns[c]] if columns[c] < len(row) else None for c in wanted)
+        if is_empty(subject) or is_empty(clip) or is_empty(of):
             continue
         try:
-            subject = corpus.subject(values["subject"])
+            found[corpus.subject(subject), name_key(str(clip))] = str(of).strip()
         except ValueError as error:
-            raise UserError(f"{path}, row {row}: {error}") from None
-        found[subject, name_key(str(clip))] = str(of).strip()
-    if not found:
-        raise UserError(f"{path}: no objective class in it")
+            raise UserError(f"{path}, row {number}: {error}") from None
     return found
 
 

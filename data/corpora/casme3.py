@@ -29,8 +29,10 @@ PART_A = Corpus(
         "objective": objective_task(),
     },
     fps=30,
+    first_frame=1,
     subject_format="spNO.{}",
     several=True,
+    prefer=("part_a", "parta"),
     repairs=(
         Repair(128, "apex_frame", 83, 123, _SOURCE),
         Repair(749, "onset_frame", 3647, 2647, _SOURCE),
@@ -59,4 +61,5 @@ PART_C = Corpus(
     folder_formats=("{}", "sp{}", "s{}"),
     place="*",  # no public loader says what its folders are called
     several=True,
+    prefer=("part_c", "partc"),
 )

@@ -19,6 +19,7 @@ CORPUS = Corpus(
     only=(("type", r"micro.*"),),
     tasks={"3": task(THREE, "others"), "4": task((*THREE, "others"))},
     fps=30,
+    first_frame=1,
     lookups=True,  # number -> folder, code -> video
     subject_format="s{}",
     place="{number}_{code}*",

@@ -129,7 +129,8 @@ class Corpus:
     index's name, the others of its number. place: what a clip's folder is called, with {clip}, or
     with {number} and {code} of lookups; a * stands for any text. above: whether a folder above the
     clip's is the subject's. several: videos hold several expressions. fps: frames a second; None
-    where a column says it. left_out: clips that the three classes leave out.
+    where a column says it. first_frame: the number of a recording's first frame, where it is a
+    video; None: 1, or 0 where an onset is 0. left_out: clips that the three classes leave out.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Corpus:
     columns: Mapping[str, str]
     tasks: Mapping[str, Task]
     fps: float | None
+    first_frame: int | None = None
     sheets: tuple[str, ...] = ()
     headless: bool = False
     only: tuple[tuple[str, str], ...] = ()

@@ -24,6 +24,7 @@ CORPUS = Corpus(
         "7": task(_SEVEN, "others"),
     },
     fps=None,
+    first_frame=0,
     above=False,
     lists={r".*train.*": "train", r".*test_?a.*": "testA", r".*test_?b.*": "testB"},
 )

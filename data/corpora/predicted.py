@@ -48,13 +48,16 @@ def read_predicted(path: Path | str) -> pd.DataFrame:
     return _read_file(path, None)
 
 
-def read_log_truth(path: Path) -> pd.DataFrame | None:
-    """The true intervals (video, onset, offset) that a MEGC log holds beside the spotted ones;
-    None for a file that is no such log."""
+def read_log_truth(path: Path) -> tuple[pd.DataFrame, int] | None:
+    """The true intervals (video, onset, offset) that a MEGC log holds beside the spotted ones,
+    and how many true positives it counts itself; None for a file that is no such log."""
     if path.is_dir():
         return None
     rows = _log_rows(_spread(next(iter(read_sheets(path).values()))))
-    return None if rows is None else _frame([r for r in rows if r["true"]], "true")
+    if rows is None:
+        return None
+    pairs = sum(bool(row["true"] and row["spotted"]) for row in rows)
+    return _frame([row for row in rows if row["true"]], "true"), pairs
 
 
 def _read_file(path: Path, video: str | None) -> pd.DataFrame:

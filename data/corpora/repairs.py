@@ -1,14 +1,14 @@
 """Known faults of released annotation tables, as their descriptions have them, mended."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from data.disk.frames import name_key
 
 from .cells import is_empty
-from .description import Corpus, Gaps, Repair
+from .description import Added, Corpus, Gaps, Repair
 from .table import Table
 
 _ORDER = ("onset_frame", "apex_frame", "offset_frame")
@@ -29,10 +29,12 @@ def repair_rows(corpus: Corpus, table: Table, source: str) -> None:
         values = table.rows.get(row)
         if values is None:
             continue
-        wrong = not _in_order(values, _ORDER if "apex_frame" in values else (_ORDER[0], _ORDER[2]))
+        frames = [name for name in _ORDER if name in values]
+        wrong = not _in_order(values, frames)
         fitting = [one for one in repairs if _stands(one, values.get(one.field), wrong)]
         mended = values | {one.field: one.new for one in fitting}
-        if not fitting or not _in_order(mended, [f for f in _ORDER if f in mended]):
+        moved = any(one.field in _ORDER for one in fitting)
+        if moved and not _in_order(mended, frames):
             continue
         for one in fitting:
             what = f"row {row} {one.field.replace('_frame', '')} {_shown(values[one.field])}"
@@ -51,8 +53,8 @@ def _stands(one: Repair, value: object, wrong: bool) -> bool:
     return _frame(value) == one.old
 
 
-def _in_order(values: Mapping[str, object], fields: object) -> bool:
-    numbers = [_frame(values.get(name)) for name in fields]  # type: ignore[attr-defined]
+def _in_order(values: Mapping[str, object], frames: Sequence[str]) -> bool:
+    numbers = [_frame(values[name]) for name in frames]
     if any(number is None for number in numbers):
         return False
     known = [number for number in numbers if number is not None]
@@ -125,10 +127,9 @@ def _is_whole(gaps: Gaps, named: set[tuple[str, str]], missing: int) -> bool:
     )
 
 
-def _row(corpus: Corpus, clips: pd.DataFrame, one: object) -> dict:
+def _row(corpus: Corpus, clips: pd.DataFrame, one: Added) -> dict:
     """A clip's row, its name spelled as the table spells the subject's others (s1_ or s01_)."""
-    added = vars(one)
-    subject, clip, emotion = added["subject"], added["clip"], added["emotion"]
+    subject, clip, emotion = one.subject, one.clip, one.emotion
     own = clips.loc[clips["subject"] == subject, "clip"]
     prefix, rest = clip.split("_", 1)
     written = own.iloc[0].partition("_")[0] if len(own) else prefix
@@ -140,9 +141,9 @@ def _row(corpus: Corpus, clips: pd.DataFrame, one: object) -> dict:
         "clip": clip,
         "label": corpus.tasks["3"].label(emotion),
         "emotion": emotion,
-        "onset_frame": added["onset"],
+        "onset_frame": one.onset,
         "apex_frame": pd.NA,
-        "offset_frame": added["offset"],
+        "offset_frame": one.offset,
         "data_sub": f"{corpus.name}_{subject}",
         "fps": f"{corpus.fps:g}",
         "task": "3",

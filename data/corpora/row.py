@@ -1,5 +1,6 @@
 """One row of a corpus's table, read: whose clip it is, its label, its frames."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -67,6 +68,11 @@ class RowReader:
             if number.lower() not in self.folders:
                 raise UserError(f"subject {number} has no folder in the table's second sheet")
             subject = self.folders[number.lower()]
+        elif corpus.lookups and subject.removesuffix(".0").isdigit():
+            raise UserError(
+                f"subject {subject}: the sheets that say whose folder is whose are lacking; name "
+                "the released .xlsx"
+            )
         try:
             subject = corpus.subject(subject)
         except ValueError as error:
@@ -81,7 +87,7 @@ class RowReader:
         video = clip.lower().rpartition("_")[0] if clip[-1:].isdigit() and "_" in clip else ""
         by_name = {name.lower(): code for code, name in self.codes.items()}
         code = by_name.get(video or clip.lower(), by_name.get(clip.lower()))
-        number = subject.lstrip("s").lstrip("pNO.")
+        number = re.sub(r"^\D+", "", subject)
         if code is None:
             return f"{number}_*{video or clip}"
         return self.corpus.place.format(number=number, code=code.zfill(4))
@@ -90,8 +96,7 @@ class RowReader:
         """emotion and label; label is NOT_USED for a clip that the task leaves out."""
         corpus = self.corpus
         if self.task == AU:
-            word = "" if is_empty(values["emotion"]) else str(values["emotion"]).strip()
-            return {"emotion": " ".join(word.split()), "label": 0}
+            return {"emotion": _plain(values["emotion"]), "label": 0}
         task = corpus.tasks[self.task]
         if task.column == "objective":
             return self._objective(values, clip)
@@ -116,8 +121,7 @@ class RowReader:
         known = self.corpus.emotion(found, self.task)
         if known is None:
             raise UserError(f"objective class '{found}' is not one of I to VII")
-        emotion = "" if is_empty(values["emotion"]) else str(values["emotion"]).strip()
-        return {"emotion": emotion or known, "label": task.label(known)}
+        return {"emotion": _plain(values["emotion"]) or known, "label": task.label(known)}
 
     def uses(self, clip: dict) -> bool:
         """Whether the task has the clip."""
@@ -164,6 +168,11 @@ class RowReader:
                 raise UserError(str(error)) from None
             self.remarks.append(f"{error}: left empty")
             return ()
+
+
+def _plain(value: object) -> str:
+    """A cell's text that nothing depends on: "" where it has none."""
+    return "" if value is FORMULA or is_empty(value) else " ".join(str(value).split())
 
 
 def _frame(value: object, header: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.errors import UserError, warn
 
+from .decode import UnreadableImageError as UnreadableImageError
 from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .file_kinds import file_of, is_hidden, is_image, is_video, video_frame
 from .folder_walk import walk_once
@@ -76,19 +77,17 @@ def number_frames(
 
     A folder's frames bear those numbers. A video's do not: if it has as many frames as lie
     between, it begins at the onset; else it is the whole recording, whose first frame is 1, or
-    0 if the onset is 0. first: the number of its first frame, where that is known. UserError where
-    the numbers do not fit either way.
+    0 if the onset is 0. first: the number of a recording's first frame, where that is known.
+    UserError where the numbers do not fit either way.
     """
     frames = list_frames(source)
     if not _is_video_file(source):
         return frames
-    if first is not None:
-        pass
-    elif len(frames) == offset - onset + 1:
+    if len(frames) == offset - onset + 1:
         first = onset
     else:
-        first = min(onset, 1)
-        if not 0 <= onset <= offset < first + len(frames):
+        first = min(onset, 1) if first is None else first
+        if not max(first, 0) <= onset <= offset < first + len(frames):
             raise UserError(
                 f"{source}: the video has {len(frames)} frames, the annotation's clip goes from "
                 f"{onset} to {offset}: it is neither that clip nor the whole recording"
