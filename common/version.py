@@ -1,3 +1,3 @@
 """The release; records, CITATION.cff and the CHANGELOG name the same."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"

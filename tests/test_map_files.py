@@ -220,7 +220,7 @@ def test_folders_of_another_layout_and_faulty_tables_are_one_line(tmp_path):
     refused(tmp_path, f"neither CausalNet's nor HTNet's repository, which have {WHOLE}/")
     refused(publish(tmp_path / "a", ["s01_s01_ne_01"], [], "other.csv"), f"no {TABLE} with")
     for number, (row, fault) in enumerate({
-        "mmew,s1,x,0": "row 2: dataset 'mmew' is not one of",
+        "nobody,s1,x,0": "row 2: dataset 'nobody' is not one of",
         "smic,s1,s01_ne_01,3": "row 2: label '3' is none of",
         "smic,,s01_ne_01,0": "row 2: an empty cell is not a subject",
         "smic,s1,,0": "row 2: no filename_o",
