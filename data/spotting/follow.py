@@ -19,8 +19,9 @@ from data.landmarks import LandmarkFinder
 from data.motion.flow import MOTION_SIZE, face_frame, face_mask
 
 from .actions import COLUMNS, POSE, ActionReader, action_reader
+from .looks import SIDE as SIDE
+from .looks import eyes_apart, farthest, likeness, moved_by
 
-SIDE = 160  # pixels of a look
 # A face of fewer pixels than SMALL (its frame's width) shows less, and flow trembles: it is found
 # of larger patches, in a look that is smoothed by BLUR. Chosen on drawn long videos.
 SMALL, PATCH, BLUR = 110, 24, 1.0
@@ -109,7 +110,7 @@ class Follower:
         look = take_look(grey, state.to_image, state.small)
         flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
         small = np.stack([_small(flow[..., i]) for i in (0, 1)])  # pixels of the look
-        alike = _likeness(state.reference, look, flow)
+        alike = likeness(state.reference, look, flow)
         if alike < ALIKE or self.count % CHECK == 0:
             checked = self._check(grey, alike)
             if checked is not None:
@@ -125,7 +126,7 @@ class Follower:
         if _is_old(state, values):
             state.reference, state.reference_at = look, state.to_image.copy()
             state.values, state.age = values.astype(np.float32), 0
-        if _farthest(move) > SLACK * SIDE:
+        if farthest(move) > SLACK * SIDE:
             state.to_image = state.to_image @ move
         return reading
 
@@ -159,7 +160,7 @@ class Follower:
         to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         small = bool(np.linalg.norm(frame[:2, 0]) < SMALL)
         look = take_look(grey, to_image, small)
-        inside = _moved(np.linalg.inv(to_image), points)
+        inside = moved_by(np.linalg.inv(to_image), points)
         values = values.astype(np.float32)
         self.state = State(to_image, aspect, inside, look, to_image.copy(), values, small)
         return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
@@ -172,7 +173,7 @@ class Follower:
         faces = [self.finder.in_box(grey, [side / shrink for side in box]) for box in boxes]
         shape = face_shape()
         faces = [points for points in faces if shape.strangeness(points) < STRANGEST["detector"]]
-        faces = [points for points in faces if _eyes_apart(points) >= 8]
+        faces = [points for points in faces if eyes_apart(points) >= 8]
         if not faces:
             return None
         if self.number is None:
@@ -186,17 +187,17 @@ class Follower:
         assert state is not None
         if alike < ALIKE:
             return self._begin(grey, state.values)
-        there = _moved(state.to_image, state.points)
+        there = moved_by(state.to_image, state.points)
         points = self.finder.in_box(grey, self.finder.box_of(there))
         strange = face_shape().strangeness(points) > STRANGEST["followed"]
-        if strange or _eyes_apart(points) < 8:
+        if strange or eyes_apart(points) < 8:
             return None
         if self.count % DOUBT == 0 and self._is_gone(grey, points):
             self.state = None
             return no_face()
         frame, _ = face_frame(points)
         off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
-        if _farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
+        if farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
             return replace(self._start(grey, points, state.values), began=False)
         return None
 
@@ -224,7 +225,7 @@ def take_look(grey: np.ndarray, to_image: np.ndarray, small: bool) -> np.ndarray
 
 def _bounds(to_image: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The part of an image that a look needs: left, top, right, bottom; at least one pixel."""
-    corners = _moved(to_image, np.array([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]]))
+    corners = moved_by(to_image, np.array([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]]))
     left, top = np.floor(corners.min(0)).astype(int) - 8
     right, bottom = np.ceil(corners.max(0)).astype(int) + 8
     left, top = min(max(left, 0), shape[1] - 1), min(max(top, 0), shape[0] - 1)
@@ -278,33 +279,3 @@ def _is_old(state: State, values: np.ndarray) -> bool:
 
 def _small(channel: np.ndarray) -> np.ndarray:
     return cv2.resize(channel, (MOTION_SIZE, MOTION_SIZE), interpolation=cv2.INTER_AREA)
-
-
-def _likeness(reference: np.ndarray, look: np.ndarray, flow: np.ndarray) -> float:
-    """Correlation over the face of the reference and the look, at a fifth of their size."""
-    step = 5
-    rows, columns = np.mgrid[2:SIDE:step, 2:SIDE:step].astype(np.float32)
-    few = flow[2::step, 2::step]
-    back = cv2.remap(
-        look, columns + few[..., 0], rows + few[..., 1], cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    a = reference[2::step, 2::step].astype(np.float32)
-    b = back.astype(np.float32)
-    w = face_mask(len(a))
-    a, b = (one - (w * one).sum() / w.sum() for one in (a, b))
-    return float((w * a * b).sum() / np.sqrt((w * a * a).sum() * (w * b * b).sum() + 1e-6))
-
-
-def _farthest(move: np.ndarray) -> float:
-    """How far a matrix (3, 3) in pixels of the look moves the face's rim, at most."""
-    rim = np.array([[0.15, 0.3], [0.85, 0.3], [0.5, 0.9], [0.5, 0.1]]) * SIDE
-    return float(np.linalg.norm(_moved(move, rim) - rim, axis=1).max())
-
-
-def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:2, :2].T + matrix[:2, 2]
-
-
-def _eyes_apart(points: np.ndarray) -> float:
-    return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)) * 2.5)
