@@ -19,11 +19,20 @@ from data.landmarks import LandmarkFinder
 from data.motion.flow import MOTION_SIZE, face_frame, face_mask
 
 from .actions import COLUMNS, POSE, ActionReader, action_reader
+from .looks import (
+    SIDE,
+    coarse,
+    farthest,
+    likeness,
+    moved_points,
+    plane_flow,
+    take_look,
+    whole_motion,
+)
 
-SIDE = 160  # pixels of a look
 # A face of fewer pixels than SMALL (its frame's width) shows less, and flow trembles: it is found
-# of larger patches, in a look that is smoothed by BLUR. Chosen on drawn long videos.
-SMALL, PATCH, BLUR = 110, 24, 1.0
+# of larger patches, in a look that is smoothed. Chosen on drawn long videos.
+SMALL, PATCH = 110, 24
 DETECTED = 360  # pixels: the shorter side of the picture that the detector looks at, at most
 RENEW = 45  # frames after which the reference is renewed
 TURNED = 0.10  # radians of pitch or yaw after which it is
@@ -108,8 +117,8 @@ class Follower:
         state = self.state
         look = take_look(grey, state.to_image, state.small)
         flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
-        small = np.stack([_small(flow[..., i]) for i in (0, 1)])  # pixels of the look
-        alike = _likeness(state.reference, look, flow)
+        small = np.stack([coarse(flow[..., i]) for i in (0, 1)])  # pixels of the look
+        alike = likeness(state.reference, look, flow)
         if alike < ALIKE or self.count % CHECK == 0:
             checked = self._check(grey, alike)
             if checked is not None:
@@ -117,7 +126,7 @@ class Follower:
         move = whole_motion(small)
         scaled = small / SIDE * np.array([1, state.aspect], np.float32)[:, None, None]
         values = state.values + self.reader.read(scaled)
-        rest = (scaled - _plane(move, state.aspect)) * face_mask(MOTION_SIZE)
+        rest = (scaled - plane_flow(move, state.aspect)) * face_mask(MOTION_SIZE)
         moved = float(np.sqrt((rest**2).sum(0).mean()))
         frame = state.to_image @ np.diag([SIDE, SIDE, 1.0])
         reading = Reading(values.astype(np.float32), frame[:2], state.aspect, moved, alike)
@@ -125,7 +134,7 @@ class Follower:
         if _is_old(state, values):
             state.reference, state.reference_at = look, state.to_image.copy()
             state.values, state.age = values.astype(np.float32), 0
-        if _farthest(move) > SLACK * SIDE:
+        if farthest(move) > SLACK * SIDE:
             state.to_image = state.to_image @ move
         return reading
 
@@ -159,7 +168,7 @@ class Follower:
         to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         small = bool(np.linalg.norm(frame[:2, 0]) < SMALL)
         look = take_look(grey, to_image, small)
-        inside = _moved(np.linalg.inv(to_image), points)
+        inside = moved_points(np.linalg.inv(to_image), points)
         values = values.astype(np.float32)
         self.state = State(to_image, aspect, inside, look, to_image.copy(), values, small)
         return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
@@ -186,7 +195,7 @@ class Follower:
         assert state is not None
         if alike < ALIKE:
             return self._begin(grey, state.values)
-        there = _moved(state.to_image, state.points)
+        there = moved_points(state.to_image, state.points)
         points = self.finder.in_box(grey, self.finder.box_of(there))
         strange = face_shape().strangeness(points) > STRANGEST["followed"]
         if strange or _eyes_apart(points) < 8:
@@ -196,7 +205,7 @@ class Follower:
             return no_face()
         frame, _ = face_frame(points)
         off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
-        if _farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
+        if farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on
             return replace(self._start(grey, points, state.values), began=False)
         return None
 
@@ -206,104 +215,11 @@ class Follower:
         return gone and self._detect(grey) is None
 
 
-def take_look(grey: np.ndarray, to_image: np.ndarray, small: bool) -> np.ndarray:
-    """The picture (SIDE, SIDE) uint8 of what the crop sees of a frame (H, W); see SMALL."""
-    shrink = np.sqrt(abs(np.linalg.det(to_image[:2, :2])))  # image pixels a pixel of the look
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    if shrink > 1.5:  # else sampling would alias
-        left, top, right, bottom = _bounds(to_image, grey.shape)
-        part = grey[top:bottom, left:right]
-        grey = cv2.GaussianBlur(part, (0, 0), 0.4 * shrink)
-        to_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ to_image
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    matrix = (np.linalg.inv(half) @ to_image @ half)[:2]
-    border = cv2.BORDER_REPLICATE
-    look = cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=flags, borderMode=border)
-    return cv2.GaussianBlur(look, (0, 0), BLUR) if small else look
-
-
-def _bounds(to_image: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The part of an image that a look needs: left, top, right, bottom; at least one pixel."""
-    corners = _moved(to_image, np.array([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]]))
-    left, top = np.floor(corners.min(0)).astype(int) - 8
-    right, bottom = np.ceil(corners.max(0)).astype(int) + 8
-    left, top = min(max(left, 0), shape[1] - 1), min(max(top, 0), shape[0] - 1)
-    return left, top, max(min(right, shape[1]), left + 1), max(min(bottom, shape[0]), top + 1)
-
-
-def whole_motion(flow: np.ndarray, rounds: int = 4) -> np.ndarray:
-    """The similarity (3, 3), in pixels of the look, that most of a flow (2, S, S) follows."""
-    side = flow.shape[-1]
-    x, y, weight = _grid(side)
-    target_x, target_y = x + flow[0].ravel(), y + flow[1].ravel()
-    w = weight
-    for _ in range(rounds):
-        total = w.sum()
-        mx, my, nx, ny = (w @ one / total for one in (x, y, target_x, target_y))
-        ax, ay, bx, by = x - mx, y - my, target_x - nx, target_y - ny
-        size = w @ (ax * ax + ay * ay)
-        c, s = w @ (ax * bx + ay * by) / size, w @ (ax * by - ay * bx) / size
-        rest = np.hypot(bx - c * ax + s * ay, by - s * ax - c * ay)
-        w = weight / np.maximum(rest, 0.05 * rest.mean() + 1e-6)
-    return np.array([[c, -s, nx - c * mx + s * my], [s, c, ny - s * mx - c * my], [0, 0, 1]])
-
-
-_GRIDS: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-
-def _grid(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixel centres of a look on a coarse grid, and how much each says of the head."""
-    if side not in _GRIDS:
-        at = (np.arange(side) + 0.5) / side
-        x, y = np.meshgrid(at, at)
-        weight = face_mask(side) * np.where(y > 0.62, 0.3, 1.0)  # the jaw moves by itself
-        _GRIDS[side] = (x.ravel() * SIDE, y.ravel() * SIDE, weight.ravel())
-    return _GRIDS[side]
-
-
-def _plane(move: np.ndarray, aspect: float) -> np.ndarray:
-    """A similarity in pixels of the look as flow (2, S, S) in face widths."""
-    x, y, _ = _grid(MOTION_SIZE)
-    moved = move[:2] @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y])
-    scaled = moved / SIDE * np.array([[1], [aspect]])
-    return scaled.reshape(2, MOTION_SIZE, MOTION_SIZE).astype(np.float32)
-
-
 def _is_old(state: State, values: np.ndarray) -> bool:
     """Whether the reference has to be renewed."""
     turned = np.abs(values - state.values)[[COLUMNS.index(name) for name in POSE[:2]]].max()
     zoom = np.linalg.inv(state.reference_at) @ state.to_image
     return state.age >= RENEW or turned > TURNED or np.abs(zoom[:2, :2] - np.eye(2)).max() > ZOOMED
-
-
-def _small(channel: np.ndarray) -> np.ndarray:
-    return cv2.resize(channel, (MOTION_SIZE, MOTION_SIZE), interpolation=cv2.INTER_AREA)
-
-
-def _likeness(reference: np.ndarray, look: np.ndarray, flow: np.ndarray) -> float:
-    """Correlation over the face of the reference and the look, at a fifth of their size."""
-    step = 5
-    rows, columns = np.mgrid[2:SIDE:step, 2:SIDE:step].astype(np.float32)
-    few = flow[2::step, 2::step]
-    back = cv2.remap(
-        look, columns + few[..., 0], rows + few[..., 1], cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    a = reference[2::step, 2::step].astype(np.float32)
-    b = back.astype(np.float32)
-    w = face_mask(len(a))
-    a, b = (one - (w * one).sum() / w.sum() for one in (a, b))
-    return float((w * a * b).sum() / np.sqrt((w * a * a).sum() * (w * b * b).sum() + 1e-6))
-
-
-def _farthest(move: np.ndarray) -> float:
-    """How far a matrix (3, 3) in pixels of the look moves the face's rim, at most."""
-    rim = np.array([[0.15, 0.3], [0.85, 0.3], [0.5, 0.9], [0.5, 0.1]]) * SIDE
-    return float(np.linalg.norm(_moved(move, rim) - rim, axis=1).max())
-
-
-def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
 def _eyes_apart(points: np.ndarray) -> float:
