@@ -14,8 +14,9 @@ from data.landmarks import load_landmark_finder
 from data.spotting import track as tracks
 from data.spotting.actions import COLUMNS, READ, action_reader, unit_levels
 from data.spotting.curves import RATE, at_rate, curve_channels
-from data.spotting.follow import SIDE, Follower, take_look, whole_motion
+from data.spotting.follow import Follower
 from data.spotting.intervals import candidates, overlap
+from data.spotting.looks import SIDE, take_look, whole_motion
 from data.spotting.reader import open_film, read_film, read_some
 from data.spotting.track import Track, follow_film
 from deca.anny.head import load_head

@@ -19,12 +19,20 @@ from data.landmarks import LandmarkFinder
 from data.motion.flow import MOTION_SIZE, face_frame, face_mask
 
 from .actions import COLUMNS, POSE, ActionReader, action_reader
-from .looks import SIDE as SIDE
-from .looks import eyes_apart, farthest, likeness, moved_by
+from .looks import (
+    SIDE,
+    coarse,
+    farthest,
+    likeness,
+    moved_points,
+    plane_flow,
+    take_look,
+    whole_motion,
+)
 
 # A face of fewer pixels than SMALL (its frame's width) shows less, and flow trembles: it is found
-# of larger patches, in a look that is smoothed by BLUR. Chosen on drawn long videos.
-SMALL, PATCH, BLUR = 110, 24, 1.0
+# of larger patches, in a look that is smoothed. Chosen on drawn long videos.
+SMALL, PATCH = 110, 24
 DETECTED = 360  # pixels: the shorter side of the picture that the detector looks at, at most
 RENEW = 45  # frames after which the reference is renewed
 TURNED = 0.10  # radians of pitch or yaw after which it is
@@ -109,7 +117,7 @@ class Follower:
         state = self.state
         look = take_look(grey, state.to_image, state.small)
         flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
-        small = np.stack([_small(flow[..., i]) for i in (0, 1)])  # pixels of the look
+        small = np.stack([coarse(flow[..., i]) for i in (0, 1)])  # pixels of the look
         alike = likeness(state.reference, look, flow)
         if alike < ALIKE or self.count % CHECK == 0:
             checked = self._check(grey, alike)
@@ -118,7 +126,7 @@ class Follower:
         move = whole_motion(small)
         scaled = small / SIDE * np.array([1, state.aspect], np.float32)[:, None, None]
         values = state.values + self.reader.read(scaled)
-        rest = (scaled - _plane(move, state.aspect)) * face_mask(MOTION_SIZE)
+        rest = (scaled - plane_flow(move, state.aspect)) * face_mask(MOTION_SIZE)
         moved = float(np.sqrt((rest**2).sum(0).mean()))
         frame = state.to_image @ np.diag([SIDE, SIDE, 1.0])
         reading = Reading(values.astype(np.float32), frame[:2], state.aspect, moved, alike)
@@ -160,7 +168,7 @@ class Follower:
         to_image = frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         small = bool(np.linalg.norm(frame[:2, 0]) < SMALL)
         look = take_look(grey, to_image, small)
-        inside = moved_by(np.linalg.inv(to_image), points)
+        inside = moved_points(np.linalg.inv(to_image), points)
         values = values.astype(np.float32)
         self.state = State(to_image, aspect, inside, look, to_image.copy(), values, small)
         return Reading(values, frame[:2], aspect, 0.0, 1.0, True)
@@ -173,7 +181,7 @@ class Follower:
         faces = [self.finder.in_box(grey, [side / shrink for side in box]) for box in boxes]
         shape = face_shape()
         faces = [points for points in faces if shape.strangeness(points) < STRANGEST["detector"]]
-        faces = [points for points in faces if eyes_apart(points) >= 8]
+        faces = [points for points in faces if _eyes_apart(points) >= 8]
         if not faces:
             return None
         if self.number is None:
@@ -187,10 +195,10 @@ class Follower:
         assert state is not None
         if alike < ALIKE:
             return self._begin(grey, state.values)
-        there = moved_by(state.to_image, state.points)
+        there = moved_points(state.to_image, state.points)
         points = self.finder.in_box(grey, self.finder.box_of(there))
         strange = face_shape().strangeness(points) > STRANGEST["followed"]
-        if strange or eyes_apart(points) < 8:
+        if strange or _eyes_apart(points) < 8:
             return None
         if self.count % DOUBT == 0 and self._is_gone(grey, points):
             self.state = None
@@ -207,69 +215,6 @@ class Follower:
         return gone and self._detect(grey) is None
 
 
-def take_look(grey: np.ndarray, to_image: np.ndarray, small: bool) -> np.ndarray:
-    """The picture (SIDE, SIDE) uint8 of what the crop sees of a frame (H, W); see SMALL."""
-    shrink = np.sqrt(abs(np.linalg.det(to_image[:2, :2])))  # image pixels a pixel of the look
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    if shrink > 1.5:  # else sampling would alias
-        left, top, right, bottom = _bounds(to_image, grey.shape)
-        part = grey[top:bottom, left:right]
-        grey = cv2.GaussianBlur(part, (0, 0), 0.4 * shrink)
-        to_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ to_image
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    matrix = (np.linalg.inv(half) @ to_image @ half)[:2]
-    border = cv2.BORDER_REPLICATE
-    look = cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=flags, borderMode=border)
-    return cv2.GaussianBlur(look, (0, 0), BLUR) if small else look
-
-
-def _bounds(to_image: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The part of an image that a look needs: left, top, right, bottom; at least one pixel."""
-    corners = moved_by(to_image, np.array([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]]))
-    left, top = np.floor(corners.min(0)).astype(int) - 8
-    right, bottom = np.ceil(corners.max(0)).astype(int) + 8
-    left, top = min(max(left, 0), shape[1] - 1), min(max(top, 0), shape[0] - 1)
-    return left, top, max(min(right, shape[1]), left + 1), max(min(bottom, shape[0]), top + 1)
-
-
-def whole_motion(flow: np.ndarray, rounds: int = 4) -> np.ndarray:
-    """The similarity (3, 3), in pixels of the look, that most of a flow (2, S, S) follows."""
-    side = flow.shape[-1]
-    x, y, weight = _grid(side)
-    target_x, target_y = x + flow[0].ravel(), y + flow[1].ravel()
-    w = weight
-    for _ in range(rounds):
-        total = w.sum()
-        mx, my, nx, ny = (w @ one / total for one in (x, y, target_x, target_y))
-        ax, ay, bx, by = x - mx, y - my, target_x - nx, target_y - ny
-        size = w @ (ax * ax + ay * ay)
-        c, s = w @ (ax * bx + ay * by) / size, w @ (ax * by - ay * bx) / size
-        rest = np.hypot(bx - c * ax + s * ay, by - s * ax - c * ay)
-        w = weight / np.maximum(rest, 0.05 * rest.mean() + 1e-6)
-    return np.array([[c, -s, nx - c * mx + s * my], [s, c, ny - s * mx - c * my], [0, 0, 1]])
-
-
-_GRIDS: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-
-def _grid(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixel centres of a look on a coarse grid, and how much each says of the head."""
-    if side not in _GRIDS:
-        at = (np.arange(side) + 0.5) / side
-        x, y = np.meshgrid(at, at)
-        weight = face_mask(side) * np.where(y > 0.62, 0.3, 1.0)  # the jaw moves by itself
-        _GRIDS[side] = (x.ravel() * SIDE, y.ravel() * SIDE, weight.ravel())
-    return _GRIDS[side]
-
-
-def _plane(move: np.ndarray, aspect: float) -> np.ndarray:
-    """A similarity in pixels of the look as flow (2, S, S) in face widths."""
-    x, y, _ = _grid(MOTION_SIZE)
-    moved = move[:2] @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y])
-    scaled = moved / SIDE * np.array([[1], [aspect]])
-    return scaled.reshape(2, MOTION_SIZE, MOTION_SIZE).astype(np.float32)
-
-
 def _is_old(state: State, values: np.ndarray) -> bool:
     """Whether the reference has to be renewed."""
     turned = np.abs(values - state.values)[[COLUMNS.index(name) for name in POSE[:2]]].max()
@@ -277,5 +222,5 @@ def _is_old(state: State, values: np.ndarray) -> bool:
     return state.age >= RENEW or turned > TURNED or np.abs(zoom[:2, :2] - np.eye(2)).max() > ZOOMED
 
 
-def _small(channel: np.ndarray) -> np.ndarray:
-    return cv2.resize(channel, (MOTION_SIZE, MOTION_SIZE), interpolation=cv2.INTER_AREA)
+def _eyes_apart(points: np.ndarray) -> float:
+    return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)) * 2.5)
