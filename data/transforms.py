@@ -105,7 +105,7 @@ def augment(
     if not sample.turns and not sample.jitters:  # flips and the layout are cheaper on bytes
         return to_float(geometry(pictures, sample, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
-        return _moved(to_float(pictures), sample, size, views)
+        return augment_at_once(pictures, sample, size, views)
     # Image by image, each step finds the image in the processor's cache; for work as short as
     # that, a second thread costs more than it does.
     out = torch.empty((*pictures.shape[:2], size, size), memory_format=layout)
@@ -113,13 +113,17 @@ def augment(
     torch.set_num_threads(1)
     try:
         for i in range(len(pictures)):
-            out[i] = _moved(to_float(pictures[i : i + 1]), sample.part(i), size, views)[0]
+            out[i] = augment_at_once(pictures[i : i + 1], sample.part(i), size, views)[0]
     finally:
         torch.set_num_threads(threads)
     return out
 
 
-def _moved(images: Tensor, sample: Augmentation, size: int, views: ViewsShow | None) -> Tensor:
+def augment_at_once(
+    pictures: Tensor, sample: Augmentation, size: int, views: ViewsShow | None = None
+) -> Tensor:
+    """The same in one pass over the batch, as other devices than the CPU have it."""
+    images = to_float(pictures)
     if not views:
         return _jitter_(apply_geometry(images, sample, size), sample)
     images = apply_geometry_to_views(images, sample, size, views)
