@@ -2,7 +2,7 @@
 
 Inside `with PretendCard() as card:` tensors that are put onto card.device (`.to`, `device=`) say
 that they lie there, and so does all that is computed from them, forward and backward. An operation
-on a tensor there and one left on the CPU raises Misplaced, but where CUDA takes it too (a number
+on a tensor there and one left on the CPU raises MisplacedError, but where CUDA takes it too (a number
 without dimensions). What a real card would stop for, since the host reads a value, is counted.
 
 torch's fake tensors would do this without any arithmetic, but what lies below them asks CUDA's
@@ -33,14 +33,14 @@ READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_sel
          aten._unique2.default}  # fmt: skip  # the host waits for their result
 
 
-class Misplaced(RuntimeError):
+class MisplacedError(RuntimeError):
     """An operation on tensors of two devices."""
 
 
 class PretendCard:
     """See the module. syncs: how often the host waited for the card, by operation.
 
-    slow_copies: what was copied to the card from memory that is not pinned, by bytes.
+    copies: bytes of what was copied to the card while the host waited.
     """
 
     device = torch.device("cuda:0")
@@ -91,6 +91,21 @@ class PretendCard:
         """Say that a tensor's memory is the host's."""
         self.storages.pop(tensor.untyped_storage()._cdata, None)
 
+    def note_copy(self, copied: Tensor, to_card: bool, non_blocking: bool) -> None:
+        """Count a copy between the devices, where the host waits for it."""
+        if not to_card:
+            self.syncs["to the host"] += 1
+        elif not non_blocking:
+            self.copies.append(copied.numel() * copied.element_size())
+
+    def note_rows(self, name: str, indices: Iterable[Tensor | None]) -> None:
+        """Count an indexing that makes the host wait."""
+        for rows in indices:
+            if rows is not None and not self.has(rows):
+                self.syncs[f"{name}, rows on the host"] += 1
+            elif rows is not None and rows.dtype == torch.bool:
+                self.syncs[f"{name}, by a mask"] += 1
+
 
 class _Operations(TorchDispatchMode):
     """What is computed, below autograd: of tensors on the card results lie there."""
@@ -112,24 +127,17 @@ class _Operations(TorchDispatchMode):
         name = str(func)
         card.used.add(name)
         if func in INDEXED and card.has(args[0]):
-            for rows in filter(None.__ne__, args[1]):
-                if not card.has(rows):
-                    card.syncs[f"{name}, rows on the host"] += 1
-                elif rows.dtype == torch.bool:
-                    card.syncs[f"{name}, by a mask"] += 1
+            card.note_rows(name, args[1])
             left = []
         if func is aten.copy_.default:  # between devices
             if left:
-                to_host = not card.has(args[0])
-                card.syncs["to the host"] += to_host
-                if not to_host and not (kwargs.get("non_blocking") or args[2:] == (True,)):
-                    card.copies.append(args[0].numel() * args[0].element_size())
+                card.note_copy(args[0], card.has(args[0]), args[2:] == (True,))
             return func(*args, **kwargs)
         if left:
             shapes = ", ".join(
                 f"{tuple(t.shape)}{'' if card.has(t) else ' (CPU)'}" for t in tensors
             )
-            raise Misplaced(f"{name}: {shapes}")
+            raise MisplacedError(f"{name}: {shapes}")
         if func in READS and card.within != "one_hot":  # which on a card checks nothing
             card.syncs[name] += 1
         out = func(*args, **kwargs)
@@ -154,6 +162,8 @@ class _Functions(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in ("to", "cpu", "cuda"):
             return self._moved(func, name, args, kwargs)
+        if name == "pin_memory":
+            return args[0].clone()
         if name in ("numpy", "__array__", "tolist") and card.has(args[0]):
             if name != "tolist":
                 raise TypeError("can't convert cuda:0 device type tensor to numpy")
@@ -189,13 +199,8 @@ class _Functions(TorchFunctionMode):
             return out
         if out.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
             out = out.clone()
-        if goes:
-            card.put(out)
-            if not kwargs.get("non_blocking"):
-                card.copies.append(out.numel() * out.element_size())
-        else:
-            card.take(out)
-            card.syncs["to the host"] += 1
+        (card.put if goes else card.take)(out)
+        card.note_copy(out, goes, bool(kwargs.get("non_blocking")))
         return out
 
 
@@ -209,8 +214,3 @@ def _is_card(device: object) -> bool:
 
 def _as_cpu(value: object) -> object:
     return torch.device("cpu") if _is_card(value) else value
-
-
-def all_on(card: PretendCard, tensors: Iterable[Tensor]) -> bool:
-    """Whether all of these lie on the card."""
-    return all(card.has(tensor) for tensor in tensors)

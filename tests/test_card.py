@@ -1,12 +1,13 @@
 """CUDA without a card: where tensors lie, what the host waits for, and the same records.
 
 What needs a card: arithmetic in CUDA's kernels (the losses of a real one differ in the last bits),
-memory, streams and graphs, PyTorch3D's kernels, Ray's share of a GPU, FAN's and DECA's networks. `python -m benchmarks.gpu` runs the first of them.
+memory, streams and graphs, PyTorch3D's kernels, Ray's share of a GPU, FAN's and DECA's networks.
+`python -m benchmarks.gpu` runs the first of them.
 """
 
 import pytest
 import torch
-from pretend_card import Misplaced, PretendCard
+from pretend_card import MisplacedError, PretendCard
 from torch.optim import Adam
 
 from benchmarks.gpu.inputs import made_clips
@@ -79,7 +80,7 @@ def test_what_is_left_on_the_cpu_is_found():
     with PretendCard() as card:
         there, here = torch.ones(2, device=card.device), torch.ones(2)
         assert there.device == card.device and there.is_cuda and not here.is_cuda
-        with pytest.raises(Misplaced, match=r"aten.add.Tensor: \(2,\), \(2,\) \(CPU\)"):
+        with pytest.raises(MisplacedError, match=r"aten.add.Tensor: \(2,\), \(2,\) \(CPU\)"):
             there + here
         with pytest.raises(TypeError, match="cuda:0"):
             there.numpy()
@@ -124,3 +125,15 @@ def test_float16_and_its_scaled_gradients_on_a_card(monkeypatch):
         assert "aten._amp_foreach_non_finite_check_and_unscale_.default" in card.used
     exact, _ = run(plan(augment="flip"), CPU)
     assert record["train_loss"] == pytest.approx(exact[0]["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("changes", [{}, {"freeze": "trunk", "augment": "flip"}], ids=str)
+def test_the_host_waits_for_a_card_three_times_an_epoch(changes):
+    """For the loss of training, and the loss and scores of the held-out subject."""
+    seen = []
+    for epochs in (1, 2):
+        with PretendCard() as card:
+            run(plan(streams="2d+motion", epochs=epochs, **changes), card.device)
+        seen.append((card.syncs.total(), len(card.copies)))
+    (syncs, copies), (more_syncs, more_copies) = seen
+    assert (more_syncs - syncs, more_copies - copies) == (3, 0)
