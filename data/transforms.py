@@ -217,8 +217,8 @@ def apply_colour(images: Tensor, sample: Augmentation) -> Tensor:
 
 
 def _jitter_(images: Tensor, sample: Augmentation) -> Tensor:
-    factors = send(sample.colour.to(images.dtype), images.device)
-    factors = factors.view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
+    colour = send(sample.colour.to(images.dtype), images.device)
+    factors = colour.view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
     operations = (_brightness_, _contrast_, _saturation_, _hue_)
     order = sample.order if images.shape[1] == 3 else [which for which in sample.order if which < 2]
     for which in order:

@@ -2,7 +2,7 @@
 
 Inside `with PretendCard() as card:` tensors that are put onto card.device (`.to`, `device=`) say
 that they lie there, and so does all that is computed from them, forward and backward. An operation
-on a tensor there and one left on the CPU raises MisplacedError, but where CUDA takes it too (a number
+on a tensor there and one left on the CPU raises MisplacedError, unless CUDA takes it too (a number
 without dimensions). What a real card would stop for, since the host reads a value, is counted.
 
 torch's fake tensors would do this without any arithmetic, but what lies below them asks CUDA's

@@ -15,14 +15,14 @@ FRAMES = 5  # of a clip: the apex and its neighbours
 UNITS = ("1+4", "12", "1+2+5", "")  # of clips in turn
 
 
-def made_clips(settings: Settings, subjects: int, clips: int, frames: int = FRAMES) -> ClipSet:
-    """`clips` clips of each of so many subjects, classes in turn, with what the streams read.
+def made_clips(settings: Settings, subjects: int, clips: float, frames: int = FRAMES) -> ClipSet:
+    """`clips` clips (on average) of each subject, classes in turn, with what the streams read.
 
     frames: of each clip, the apex first. Views are shared by a clip's frames.
     """
-    number = subjects * clips
+    number = round(subjects * clips)
     labels = torch.arange(number) % settings.classes
-    subject = [f"{i // clips + 1:02d}" for i in range(number)]
+    subject = [f"{i * subjects // number + 1:02d}" for i in range(number)]
     index = pd.DataFrame({"data": "smic", "subject": subject, "clip": "", "label": labels.numpy()})
     index["clip"] = [f"clip_{i:04d}" for i in range(number)]
     index["data_sub"] = index["data"] + "_" + index["subject"]
