@@ -137,3 +137,46 @@ def test_the_host_waits_for_a_card_three_times_an_epoch(changes):
         seen.append((card.syncs.total(), len(card.copies)))
     (syncs, copies), (more_syncs, more_copies) = seen
     assert (more_syncs - syncs, more_copies - copies) == (3, 0)
+
+
+def test_the_rasteriser_s_interface_on_a_card(monkeypatch):
+    """PyTorch3D's kernel is the CPU's here; what lies around it keeps to the card."""
+    from pytorch3d.renderer import mesh
+
+    from benchmarks.gpu.folds import sphere
+    from deca.flame.model import rotation_matrices
+    from deca.rasterizer import rasterize
+
+    vertices, faces = sphere(8)
+    turns = rotation_matrices(torch.tensor([[0.0, 0.3, 0.0], [0.0, -0.3, 0.0]]))
+    shift = torch.tensor([0.1, 0.0, 0.2])
+    expected = rasterize(vertices, faces, 24, turns, shift)  # Embree
+    with PretendCard() as card:
+        kernel = mesh.rasterize_meshes
+
+        def on_cpu(*what, **how):
+            return card.put(kernel(*what, **how, bin_size=0))  # the CPU's, which has no bins
+
+        monkeypatch.setattr(mesh, "rasterize_meshes", on_cpu)
+        there = [tensor.to(card.device) for tensor in (vertices, faces, turns, shift)]
+        seen = rasterize(there[0], there[1], 24, *there[2:])
+        for ours, theirs in zip(seen, expected, strict=True):
+            depth = ours.image(ours.interpolate(there[0], there[1])[:, 2:])
+            for tensor in (ours.pixel, ours.face, ours.barycentric, ours.depth, depth):
+                assert card.has(tensor)
+            both = set(ours.pixel.tolist()) ^ set(theirs.pixel.tolist())
+            assert len(both) <= 0.02 * len(theirs.pixel)  # whose centres lie on an edge
+
+
+def test_a_clip_is_predicted_on_a_card():
+    from loso.predict import Classifier, Readings, clip_batch, predict
+
+    settings = plan(streams="motion", motion_net="lean")
+    maps = torch.randn(3, 28, 28, generator=torch.Generator().manual_seed(0)).numpy()
+    network = make_network("lean", settings.plan).eval()
+    classifier = Classifier([network], settings)
+    read = Readings(None, maps)
+    on_cpu = predict(classifier, clip_batch(None, read, settings, CPU), CPU)
+    with PretendCard() as card:
+        batch = clip_batch(None, read, settings, card.device)
+        assert predict(classifier, batch, card.device) == on_cpu
