@@ -137,7 +137,9 @@ def augment_at_once(
     images = apply_geometry_to_views(images, sample, size, views)
     if views != "motion":
         each = images.unflatten(1, (-1, VIEWS_SHOW[views][1]))  # (B, V, channels, size, size)
-        _jitter_(each.flatten(0, 1), sample.repeat(each.shape[1]))
+        # Flat it may be a copy: what is jittered is what goes on.
+        flat = _jitter_(each.flatten(0, 1), sample.repeat(each.shape[1]))
+        images = flat.unflatten(0, each.shape[:2]).flatten(1, 2)
     return images
 
 

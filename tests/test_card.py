@@ -180,3 +180,14 @@ def test_a_clip_is_predicted_on_a_card():
     with PretendCard() as card:
         batch = clip_batch(None, read, settings, card.device)
         assert predict(classifier, batch, card.device) == on_cpu
+
+
+@pytest.mark.parametrize("kind", ["full", "crop"])
+@pytest.mark.parametrize(("channels", "shown"), [(3, None), (13, "shape"), (39, "motion")])
+def test_a_batch_augmented_at_once_is_what_it_is_image_by_image(kind, channels, shown):
+    stored = torch.randint(0, 256, (4, 50, 50, channels), dtype=torch.uint8).movedim(-1, 1)
+    sample = transforms.sample_augmentation(4, kind, torch.Generator().manual_seed(3))
+    assert sample.flip.any() and not sample.flip.all()
+    alone = transforms.augment(stored, sample, 40, views=shown)
+    at_once = transforms.augment_at_once(stored, sample, 40, shown)
+    assert torch.allclose(at_once, alone, atol=1e-5)
