@@ -77,7 +77,7 @@ class BroadcastRouting(nn.Module):
         """(B, N, 8) -> (B, classes, 16)."""
         u = (self.weight @ x[:, None, :, :, None]).squeeze(-1)  # (B, classes, N, 16)
         fixed = u.detach()
-        b = torch.zeros(*u.shape[:-1], 1)
+        b = torch.zeros(*u.shape[:-1], 1, device=u.device)
         for _ in range(self.routings - 1):
             v = squash((b.softmax(dim=1) * fixed).sum(dim=2, keepdim=True))
             b = b + (fixed * v).sum(dim=-1, keepdim=True)

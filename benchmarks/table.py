@@ -30,6 +30,7 @@ from common.errors import UserError
 from .floor import Floor, measure_floor
 from .lines import Line, all_lines
 
+NOISY = 1.2  # a line whose ratios differ by more says so
 _CLEAR = Path("/proc/self/clear_refs")  # Linux
 COLUMNS = ("work", "images", "ours s", "plain s", "ours img/s", "plain img/s", "plain / ours",
            "min-max", "target", "floor s")  # fmt: skip
@@ -96,7 +97,7 @@ def _measured(line: Line, repeats: int, floor: Floor) -> tuple[tuple[str, ...], 
         f"{line.images / ours:.1f}",
         f"{line.images / plain:.1f}",
         f"{statistics.median(ratios):.2f}",
-        f"{min(ratios):.2f}-{max(ratios):.2f}",
+        f"{min(ratios):.2f}-{max(ratios):.2f}" + " noisy" * (max(ratios) > NOISY * min(ratios)),
         f"{line.target:g}" if line.target else "",
         f"{least:.3f}" if least > 0.01 * ours else "",
     )

@@ -23,6 +23,7 @@ Pictures = TypeVar("Pictures", Tensor, np.ndarray)
 DEGREES = 8.0
 JITTER = 0.2
 STILL = torch.tensor([128.0, 128.0, 0.0]) / 255  # a motion view's pixel where nothing moves
+OPPOSITE = torch.tensor([3.0, 5.0, 1.0])  # hues of red, green and blue, turned by a half: sixths
 SAME_COLOUR = (1.0, 1.0, 1.0, 0.0)  # brightness, contrast, saturation, hue
 
 
@@ -79,6 +80,13 @@ def sample_augmentation(size: int, kind: Augment, generator: torch.Generator) ->
     )
 
 
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """A small tensor on a device: out of pinned memory to CUDA, so that the host does not wait."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
 def to_float(pictures: Tensor) -> Tensor:
     """uint8 pictures -> float32 in [0, 1]."""
     return pictures.float().div_(255)
@@ -105,7 +113,7 @@ def augment(
     if not sample.turns and not sample.jitters:  # flips and the layout are cheaper on bytes
         return to_float(geometry(pictures, sample, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
-        return _moved(to_float(pictures), sample, size, views)
+        return augment_at_once(pictures, sample, size, views)
     # Image by image, each step finds the image in the processor's cache; for work as short as
     # that, a second thread costs more than it does.
     out = torch.empty((*pictures.shape[:2], size, size), memory_format=layout)
@@ -113,19 +121,25 @@ def augment(
     torch.set_num_threads(1)
     try:
         for i in range(len(pictures)):
-            out[i] = _moved(to_float(pictures[i : i + 1]), sample.part(i), size, views)[0]
+            out[i] = augment_at_once(pictures[i : i + 1], sample.part(i), size, views)[0]
     finally:
         torch.set_num_threads(threads)
     return out
 
 
-def _moved(images: Tensor, sample: Augmentation, size: int, views: ViewsShow | None) -> Tensor:
+def augment_at_once(
+    pictures: Tensor, sample: Augmentation, size: int, views: ViewsShow | None = None
+) -> Tensor:
+    """The same in one pass over the batch, as other devices than the CPU have it."""
+    images = to_float(pictures)
     if not views:
         return _jitter_(apply_geometry(images, sample, size), sample)
     images = apply_geometry_to_views(images, sample, size, views)
     if views != "motion":
         each = images.unflatten(1, (-1, VIEWS_SHOW[views][1]))  # (B, V, channels, size, size)
-        _jitter_(each.flatten(0, 1), sample.repeat(each.shape[1]))
+        # Flat it may be a copy: what is jittered is what goes on.
+        flat = _jitter_(each.flatten(0, 1), sample.repeat(each.shape[1]))
+        images = flat.unflatten(0, each.shape[:2]).flatten(1, 2)
     return images
 
 
@@ -149,7 +163,10 @@ def apply_geometry(images: Tensor, sample: Augmentation, size: int) -> Tensor:
         scale * rotation @ torch.cat([torch.eye(2).expand(len(shift), 2, 2) * size / 2, shift], -1)
     )
     return F.grid_sample(
-        images, _grid(theta.to(images), size), mode="bilinear", align_corners=False
+        images,
+        _grid(send(theta.to(images.dtype), images.device), size),
+        mode="bilinear",
+        align_corners=False,
     )
 
 
@@ -168,7 +185,7 @@ def take(pictures: Tensor, rows: Tensor) -> Tensor:
 
 def _flip(images: Tensor, sample: Augmentation, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Change the images (B, C, H, W) whose sample says that they are flipped."""
-    rows = sample.flip.nonzero()[:, 0].to(images.device)
+    rows = send(sample.flip.nonzero()[:, 0], images.device)
     flipped = change(take(images, rows))
     return images.movedim(1, -1).index_copy(0, rows, flipped.movedim(1, -1)).movedim(-1, 1)
 
@@ -182,7 +199,11 @@ def apply_geometry_to_views(
     """
     channels = VIEWS_SHOW[shown][1]
     if shown == "motion" and sample.turns:
-        still = STILL.to(views).repeat(views.shape[1] // channels).view(1, -1, 1, 1)
+        still = (
+            send(STILL.to(views.dtype), views.device)
+            .repeat(views.shape[1] // channels)
+            .view(1, -1, 1, 1)
+        )
         moved = apply_geometry(views - still, sample, size) + still
     else:
         moved = apply_geometry(views, sample, size)
@@ -198,7 +219,8 @@ def apply_colour(images: Tensor, sample: Augmentation) -> Tensor:
 
 
 def _jitter_(images: Tensor, sample: Augmentation) -> Tensor:
-    factors = sample.colour.to(images).view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
+    colour = send(sample.colour.to(images.dtype), images.device)
+    factors = colour.view(-1, 4, 1, 1, 1).unbind(1)  # four of (B, 1, 1, 1)
     operations = (_brightness_, _contrast_, _saturation_, _hue_)
     order = sample.order if images.shape[1] == 3 else [which for which in sample.order if which < 2]
     for which in order:
@@ -232,6 +254,7 @@ def _hue_(images: Tensor, turns: Tensor) -> None:
     hue.sub_((hue / 6).floor_().mul_(6))  # sixths of the circle, in [0, 6)
     # A channel is value - chroma x fall; fall is 1 within a sixth of the channel's opposite hue,
     # 0 beyond two sixths, linear between: clamp(| |hue - opposite| - 3 | - 1, 0, 1).
-    fall = hue - torch.tensor([3.0, 5.0, 1.0]).to(images).view(1, 3, 1, 1)
+    opposite = send(OPPOSITE.to(images.dtype), images.device)
+    fall = hue - opposite.view(1, 3, 1, 1)
     fall.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
     torch.sub(value, fall.mul_(chroma), out=images)

@@ -16,6 +16,7 @@ from data.transforms import (
     augment,
     centre_crop,
     sample_augmentation,
+    send,
     take,
     to_float,
 )
@@ -84,7 +85,7 @@ class Images:
             views = augment(views, sample, size, layout, self.settings.views_show)
         motion = self._motion(clips)
         if motion is not None and sample.flip.any():
-            flipped = sample.flip.to(motion.device).view(-1, 1, 1, 1)
+            flipped = send(sample.flip, motion.device).view(-1, 1, 1, 1)
             motion = torch.where(flipped, flip_motion(motion), motion)
         return self._arrange(frames, views, motion)
 
@@ -118,7 +119,7 @@ class Images:
         """Frames (B, 3, h, w), views (B, 13 or 39, h, w), uint8; None for what no stream reads."""
 
         def read(pictures: Tensor, rows: Tensor) -> Tensor:
-            rows = rows[clips, slots].to(pictures.device)
+            rows = send(rows[clips, slots], pictures.device)
             return take(pictures, rows).to(self.device)
 
         frames = None if self.frames is None else read(self.frames, self.slots)
@@ -127,7 +128,9 @@ class Images:
         return frames, read(self.views, self.view_slots)
 
     def _motion(self, clips: Tensor) -> Tensor | None:
-        return None if self.motion is None else self.motion[clips].to(self.device)
+        if self.motion is None:
+            return None
+        return self.motion.index_select(0, send(clips, self.motion.device)).to(self.device)
 
     def _arrange(self, frames: Tensor | None, views: Tensor | None, motion: Tensor | None) -> Batch:
         return arrange(frames, views, motion, self.settings, self.device)
@@ -201,7 +204,7 @@ class Features:
         batch = []
         for features, rows in self.streams:
             which = flip.clamp(max=len(features) - 1) * features.shape[1] + rows[clips, slots]
-            batch.append(features.flatten(0, 1).index_select(0, which.to(self.device)))
+            batch.append(features.flatten(0, 1).index_select(0, send(which, self.device)))
         return tuple(batch)
 
     def run(self, network: Network, batch: Batch) -> Output:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from common.errors import warn
 from data.sampling import sample_epoch
-from data.transforms import Augmentation, sample_augmentation
+from data.transforms import Augmentation, sample_augmentation, send
 from models.network import Network, Output
 
 from .batches import Source, memory_layout
@@ -96,7 +96,7 @@ class PictureRecipe:
             batch = self.source.train(clips, slots, sample)
             with _autocast(self.device, self.half):
                 output = self.source.run(self.network, batch)
-                loss = self.network.loss(_float32(output), targets[clips].to(self.device))
+                loss = self.network.loss(_float32(output), send(targets[clips], self.device))
             yield loss, len(clips)
 
     def _samples(self) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
@@ -121,15 +121,16 @@ def evaluate(
     """Mean loss, and scores (N, C) of classes or units, of the apex frames of clips by position."""
     network.eval()
     half = half_precision(settings.precision, source.device)
-    total, scores = 0.0, []
+    losses, scores, sizes = [], [], []  # read at the end: a card need not stop for each batch
     for part in torch.from_numpy(clips).split(settings.learning.batch_size):
         with _autocast(source.device, half):
             output = _float32(source.run(network, source.test(part)))
-        loss = network.loss(output, source.targets[part].to(source.device))
-        total += float(loss) * len(part)
+        losses.append(network.loss(output, send(source.targets[part], source.device)))
+        sizes.append(len(part))
         read = network.shown if settings.tells_units else network.scores
-        scores.append(read(output).double().cpu().numpy())
-    return total / len(clips), np.concatenate(scores)
+        scores.append(read(output).double())
+    total = sum(loss * size for loss, size in zip(torch.stack(losses).tolist(), sizes))
+    return total / len(clips), torch.cat(scores).cpu().numpy()
 
 
 def _float32(output: Output) -> Output:

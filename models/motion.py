@@ -208,7 +208,8 @@ class MotionStream(nn.Module):
 
 def flip(maps: Tensor) -> Tensor:
     """The maps of mirrored faces: u changes its sign."""
-    return maps.flip(-1) * maps.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+    mirrored = maps.flip(-1)
+    return torch.cat([-mirrored.narrow(-3, 0, 1), mirrored.narrow(-3, 1, 2)], -3)
 
 
 def vary(maps: Tensor, generator: torch.Generator, noise: float = 0.5) -> Tensor:

@@ -1,0 +1,1 @@
+"""A card's check and speed in one command: python -m benchmarks.gpu."""

