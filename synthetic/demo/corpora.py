@@ -1,7 +1,6 @@
 """The demo set: synthetic faces in the layouts of SMIC-HS, CASME II and SAMM."""
 
 import functools
-import json
 import shutil
 from concurrent.futures import as_completed
 from dataclasses import asdict, replace
@@ -12,10 +11,10 @@ import numpy as np
 import torch
 
 from common.errors import UserError
-from common.files import write_whole
 from common.parallel import cores, fixed_threads, worker_pool
 from common.progress import progress_bar
 from deca.anny.head import load_head
+from synthetic.claim import claim
 
 from .figure import Figure, build_figure
 from .people import Glasses, sample_person, sample_setting
@@ -73,22 +72,7 @@ def _claim(out: Path, seed: int, sizes: dict[str, Size], glasses: Glasses) -> No
     }
     if glasses != "clear":
         settings["glasses"] = glasses
-    mark = out / "demo.json"
-    if mark.is_file():
-        try:
-            found = json.loads(mark.read_text())
-        except ValueError:
-            found = None
-        if found != settings:
-            raise UserError(
-                f"{out} holds a demo set of other settings ({mark}: {found}, asked for: "
-                f"{settings}); name another --out or delete it"
-            )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty and no demo set; name another folder with --out")
-    with write_whole(mark) as part:
-        part.write_text(json.dumps(settings, indent=1) + "\n")
+    claim(out / "demo.json", settings, "demo set")
 
 
 def render_clips(

@@ -41,7 +41,7 @@ def draw_layouts(
     }
     mark = out / _MARK
     if mark.is_file() and json.loads(mark.read_text()) == drawn:
-        return
+        return  # they were drawn whole: the mark comes last
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty; name another folder with --out")
     clips = plan(seed, {"casme2": bank})

@@ -1,6 +1,5 @@
 """The long demo set: videos of minutes in the layouts of CAS(ME)² and SAMM long videos."""
 
-import json
 import shutil
 from concurrent.futures import as_completed
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from common.files import write_whole
 from common.parallel import cores, fixed_threads, worker_pool
 from common.progress import progress_bar
 from deca.anny.head import load_head
+from synthetic.claim import claim
 from synthetic.demo.plan import generator
 
 from .avi import write_avi
@@ -78,23 +78,7 @@ def _claim(out: Path, seed: int, sizes: dict[str, LongSize], look: LookName, fil
         "long set": VERSION, "seed": seed, "look": look, "files": files,
         "sizes": {corpus: asdict(size) for corpus, size in sizes.items()},
     }  # fmt: skip
-    settings = json.loads(json.dumps(settings))  # tuples as JSON has them
-    mark = out / MARK
-    if mark.is_file():
-        try:
-            found = json.loads(mark.read_text())
-        except ValueError:
-            found = None
-        if found != settings:
-            raise UserError(
-                f"{out} holds long videos of other settings ({mark}: {found}, asked for: "
-                f"{settings}); name another --out or delete it"
-            )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty and no long set; name another folder with --out")
-    with write_whole(mark) as part:
-        part.write_text(json.dumps(settings, indent=1) + "\n")
+    claim(out / MARK, settings, "long set")
 
 
 def _draw_missing(out: Path, seed: int, videos: list[Video], workers: int, files: Kind) -> None:
