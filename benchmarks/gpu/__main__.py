@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu to try the course")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: nothing is measured")
     parser.add_argument(
-        "--minutes", type=float, default=7, help="no further step begins after so long"
+        "--minutes", type=float, default=7, help="nothing further begins after so long"
     )
     given = parser.parse_args()
     device = torch.device(given.device)
