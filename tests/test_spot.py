@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from apex_clips import draw_clip
 from conftest import call
 from hypothesis import given
 from hypothesis import strategies as st
@@ -339,3 +340,20 @@ def test_confidence_rises_with_the_score():
     spotter = load_spotter()
     confidence = spotter.confidence(np.array([0, 0.2, 0.5, 0.8, 1.0]))
     assert (np.diff(confidence) > 0).all() and confidence[0] < 0.01 and confidence[-1] > 0.9
+
+
+def test_a_real_face_that_is_moved_by_hand_is_spotted(tmp_path):
+    """A public-domain portrait: brows and mouth go up for half a second, and then for two."""
+    still = draw_clip(frames=60, apex=30, pixels=0.0, seed=3)
+    short = draw_clip(frames=15, apex=6, pixels=3.0, seed=4)  # frames 60 to 74, apex 66
+    long = draw_clip(frames=60, apex=25, pixels=5.0, seed=5)  # frames 135 to 194, apex 160
+    larger = [cv2.resize(one, (560, 500)) for one in (*still, *short, *still, *long, *still)]
+    write_video(tmp_path / "face.avi", larger)
+    done = call("spot.py", "--video", tmp_path / "face.avi", "--out", tmp_path, "--no-page")
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(tmp_path / "intervals.csv")
+    assert found["kind"].tolist() == ["micro", "macro"]
+    for row, (onset, apex, offset) in zip(found.itertuples(), ((60, 66, 74), (135, 160, 194))):
+        assert abs(row.apex - apex) <= 2
+        inside = min(row.offset, offset) - max(row.onset, onset) + 1
+        assert inside / (max(row.offset, offset) - min(row.onset, onset) + 1) >= 0.5
