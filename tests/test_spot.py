@@ -347,8 +347,9 @@ def test_a_real_face_that_is_moved_by_hand_is_spotted(tmp_path):
     still = draw_clip(frames=60, apex=30, pixels=0.0, seed=3)
     short = draw_clip(frames=15, apex=6, pixels=3.0, seed=4)  # frames 60 to 74, apex 66
     long = draw_clip(frames=60, apex=25, pixels=5.0, seed=5)  # frames 135 to 194, apex 160
-    larger = [cv2.resize(one, (560, 500)) for one in (*still, *short, *still, *long, *still)]
-    write_video(tmp_path / "face.avi", larger)
+    film = (*still, *short, *still, *long, *still)
+    grey = [cv2.cvtColor(cv2.resize(one, (560, 500)), cv2.COLOR_RGB2GRAY) for one in film]
+    write_video(tmp_path / "face.avi", grey)
     done = call("spot.py", "--video", tmp_path / "face.avi", "--out", tmp_path, "--no-page")
     assert done.returncode == 0, done.stderr
     found = pd.read_csv(tmp_path / "intervals.csv")
