@@ -10,7 +10,7 @@ from common.errors import UserError, warn
 from data.augmentation import stored_size
 from data.clip_set import ClipSet, MotionFrom, ViewsFrom, load_clips
 from data.corpora.description import THREE
-from data.corpora.known import AU
+from data.corpora.known import AU, CORPORA
 from data.index import four_frames_path, read_index
 from data.index_task import class_names, task_of, unit_targets
 from data.motion.alignment import parse_frame
@@ -26,9 +26,14 @@ MADE_WITH: dict[ViewsShow, str] = {"shape": "", "motion": " --views motion", "cl
 def with_index_task(settings: Settings) -> Settings:
     """Settings with the task and the number of classes of their index.
 
-    UserError where --task is another one than the index's.
+    UserError where --task is another one than the index's, or for a --dataset of no name known.
     """
     if not settings.index_file.is_file():
+        if settings.index is None and settings.dataset not in (*CORPORA, "composite"):
+            raise UserError(
+                f"--dataset {settings.dataset}: none of {', '.join(CORPORA)}, composite, and there "
+                f"is no {settings.index_file}, which prepare_data.py own or join makes"
+            )
         return settings  # which load_inputs tells, after what is quicker to find
     index = read_index(settings.index_file, settings.classes)
     task, names = cast(TaskName, task_of(index)), class_names(index, settings.classes)

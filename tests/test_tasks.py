@@ -126,6 +126,7 @@ def test_units_of_pictures(tiny, tmp_path):
         (("--motion-net", "svm"), "--motion-net svm goes with classes"),
         (("--dataset", "smic", "--task", "7"), "--task 7: smic has 3"),
         (("--folds", 1), "--folds 1: at least 2"),
+        (("--dataset", "nope", "--task", "auto"), "there is no data/nope_apex.csv"),
         (("--folds", 3, "--protocol", "lodo"), "goes with --protocol loso alone"),
         (("--folds", 99), "--folds 99: the index has 9 subjects"),
         (("--protocol", "lists"), "it has no lists"),
