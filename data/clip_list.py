@@ -44,7 +44,7 @@ def list_clips(source: Path, root: Path | None = None) -> list[ListedClip]:
             raise UserError(f"--clips {source}: no column 'apex_frame_path'; an index has one")
         clips = [_of_index(row, root, f"{source}, row {n}") for n, row in rows.items()]
     else:
-        clips = [ListedClip(path) for path in _read_list(source, root or source.parent)]
+        clips = [ListedClip(path) for path in read_list(source, root or source.parent, "--clips")]
     once = list(dict.fromkeys(clips))
     if not once:
         raise UserError(f"--clips {source}: names no clip")
@@ -53,14 +53,18 @@ def list_clips(source: Path, root: Path | None = None) -> list[ListedClip]:
     return once
 
 
-def _read_list(path: Path, base: Path) -> list[Path]:
+def read_list(path: Path, base: Path, option: str) -> list[Path]:
+    """The paths that a text file names, one a line, from `base` on.
+
+    Blank lines and lines that begin with # are left out. option: names the file in a UserError.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--clips {path}: not a list of paths in UTF-8 ({error})") from error
+        raise UserError(f"{option} {path}: not a list of paths in UTF-8 ({error})") from error
     named = [line.strip() for line in lines]
     if any("\0" in name for name in named):
-        raise UserError(f"--clips {path}: not a list of paths; --clip reads one video")
+        raise UserError(f"{option} {path}: not a list of paths, one a line")
     return [base / name for name in named if name and not name.startswith("#")]
 
 

@@ -13,6 +13,7 @@ from queue import Empty
 from common.errors import UserError
 from common.parallel import fixed_threads, worker_pool
 from common.progress import Bar, progress_bar
+from data.clip_list import read_list
 from data.disk.file_kinds import is_image, is_video
 from data.disk.frames import ClipFolders
 from data.landmarks import load_landmark_finder
@@ -47,8 +48,7 @@ def list_videos(given: Path) -> dict[str, Path]:
     """What --video names, by the names that its results get: a file, a folder of frames or of
     videos, or a .txt with one of those a line. UserError where there is none."""
     if given.suffix.lower() == ".txt" and given.is_file():
-        lines = [line.strip() for line in given.read_text().splitlines()]
-        paths = [given.parent / line for line in lines if line and not line.startswith("#")]
+        paths = read_list(given, given.parent, "--video")
     elif given.is_dir() and not any(is_image(path) for path in given.iterdir()):
         paths = ClipFolders(given).clips()
     else:

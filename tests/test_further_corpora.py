@@ -151,6 +151,17 @@ def test_offset_0_of_casme_sq_is_the_apex_and_told(tmp_path, capsys):
     assert set(clips["subject"]) == {f"s{n}" for n in range(15, 37)}
 
 
+def test_casme_sq_with_folders_before_numbers_as_released(tmp_path):
+    from further_corpora import casme_sq_sheets, write_sheets
+
+    sheets = casme_sq_sheets()
+    sheets["rule2"] = [[n + 14, f"s{n + 14}", n] for n in range(1, 23)]
+    write_sheets(tmp_path / "released.xlsx", sheets)
+    clips = read_annotation(CORPORA["casme_sq"], tmp_path / "released.xlsx", "4").clips
+    assert set(clips["subject"]) == {f"s{n}" for n in range(15, 37)}
+    assert set(clips["on_disk"]) == {f"{n}_0101*" for n in range(15, 37)}
+
+
 def test_casme_sq_without_its_further_sheets_says_what_lacks(tmp_path):
     from further_corpora import casme_sq_sheets
 

@@ -18,6 +18,7 @@ from data.disk.frames import ClipFolders
 from .cells import is_empty
 from .long_names import RATES, kind_word, video_key
 from .sheets import Cells, header_key, read_sheets
+from .table import read_lookups
 
 Corpus = Literal["casme_sq", "samm_lv", "smic_hs", "smic_vis", "drawn"]
 NoOffset = Literal["apex", "mirror", "leave"]
@@ -151,16 +152,12 @@ def _casme_rows(path: Path, sheets: dict[str, Cells]) -> list[Row]:
             f"{path}: {len(tables)} sheets, where CAS(ME)²'s table has three: expressions, "
             "subjects' folders, videos' codes"
         )
-    folders: dict[int, int] = {}
-    for row in tables[1]:
-        numbers = [n for n in map(_digits, row) if n is not None]
-        if len(numbers) > 1:
-            folders[numbers[-1]] = numbers[0]
-    codes = {
-        str(row[1]).strip().lower(): f"{code:04d}"
-        for row in tables[2]
-        if len(row) > 1 and (code := _digits(row[0])) is not None
+    lookups = read_lookups(sheets)
+    folders = {
+        int(number): int(re.sub(r"\D", "", folder))
+        for number, folder in lookups.get("subject", {}).items()
     }
+    codes = {name.lower(): code.zfill(4) for code, name in lookups.get("clip", {}).items()}
     rows = []
     for number, row in enumerate(tables[0], start=1):
         cells = [*row, *[None] * (9 - len(row))]

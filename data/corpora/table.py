@@ -64,7 +64,8 @@ def read_table(corpus: Corpus, path: Path, sheet: str | None = None) -> Table:
     _fill_subjects(corpus, path, rows)
     names = dict(corpus.columns)
     names |= {c: str(cells[top][at]).strip() for c, at in columns.items() if top >= 0}
-    return Table(rows, names, top + 2, unread, _read_lookups(corpus, sheets))
+    lookups = read_lookups(sheets) if corpus.lookups else {}
+    return Table(rows, names, top + 2, unread, lookups)
 
 
 def _spellings(corpus: Corpus, column: str) -> Names:
@@ -116,21 +117,22 @@ def _shown(corpus: Corpus, marks: Mapping[str, object]) -> str | None:
     return "+".join(marked) or None
 
 
-def _read_lookups(corpus: Corpus, sheets: dict[str, Cells]) -> dict[str, dict[str, str]]:
-    """The pairs of a number and a name that further sheets hold: of subjects, and of clips.
+def read_lookups(sheets: dict[str, Cells]) -> dict[str, dict[str, str]]:
+    """The pairs of a number and a name that further sheets hold: "subject", and "clip" for videos.
 
-    A pair whose name is that of a folder of a subject (s15) is a subject's.
+    A pair whose name is that of a subject's folder (s15) is a subject's; its number is the last
+    bare one of the row, whichever of both comes first.
     """
     found: dict[str, dict[str, str]] = {}
-    for cells in list(sheets.values())[1:] if corpus.lookups else ():
+    for cells in list(sheets.values())[1:]:
         for row in cells:
             words = [str(cell).strip().removesuffix(".0") for cell in row if not is_empty(cell)]
-            number = next((word for word in words if word.isdigit()), None)
+            numbers = [word for word in words if word.isdigit()]
             name = next((word for word in words if re.search("[a-z]", word, re.IGNORECASE)), None)
-            if number and name:
-                of = "subject" if re.fullmatch(r"[a-z]+_?\d+", name, re.IGNORECASE) else "clip"
-                of = "subject" if of == "subject" and len(number) < 3 else "clip"
-                found.setdefault(of, {})[number] = name
+            if numbers and name:
+                folder = re.fullmatch(r"[a-z]+_?\d+", name, re.IGNORECASE)
+                of = "subject" if folder and len(numbers[-1]) < 3 else "clip"
+                found.setdefault(of, {})[numbers[-1]] = name
     return found
 
 

@@ -95,7 +95,7 @@ def _casme_sq_tables(takes: list[Take]) -> Tables:
             rows.append([t.subject, video, t.offset, t.offset, t.last, "12", "positive",
                          "macro-expression", "joy"])  # fmt: skip
     subjects = sorted({t.subject for t in takes})
-    numbers: Rows = [[subject, f"s{subject + 14}"] for subject in subjects]
+    numbers: Rows = [[subject + 14, f"s{subject + 14}", subject] for subject in subjects]
     codes: Rows = [[f"0{i}01", video] for i, video in enumerate(_VIDEOS, 1)]
     sheets = {"CASFEcode_final": rows, "naming rule2": numbers, "naming rule1": codes}
     return {"CASME_sq/CAS(ME)^2code_final.xlsx": sheets}
