@@ -27,6 +27,10 @@ def class_names(index: pd.DataFrame, classes: int = 3) -> tuple[str, ...]:
     """
     task = task_of(index)
     if task == "":
+        if classes not in CLASSES:
+            raise UserError(
+                f"names no task (column task), so it is of 3 or 5 classes, not {classes}"
+            )
         return CLASSES[classes]
     if task == AU:
         return tuple(f"AU{number}" for number in CD6ME)

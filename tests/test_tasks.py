@@ -201,6 +201,11 @@ def test_tasks_of_an_index(tmp_path):
     assert class_names(read("lab,anna,a,0,up,x.jpg,own", "lab,anna,b,1,down,y.jpg,own")) == (
         "up", "down",
     )  # fmt: skip
+    (tmp_path / "old.csv").write_text(
+        "data,subject,clip,emotion,apex_frame_path\nmmew,1,a,happy,x\n"
+    )
+    with pytest.raises(UserError, match=r"old\.csv: names no task"):
+        read_index(tmp_path / "old.csv", classes=4)
     for lines, fault in (
         (["casme2,1,a,5,x,x.jpg,5"], "label 5 is outside the classes"),
         (["casme2,1,a,0,x,x.jpg,9"], "task '9' is none of casme2"),
