@@ -32,8 +32,8 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """Show `what` | bar | M/N | time that remains."""
+def progress_bar(what: str, total: int | None, done: int = 0) -> Iterator[Bar]:
+    """Show `what` | bar | M/N | time that remains; total: None if it is not known."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(

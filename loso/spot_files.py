@@ -23,6 +23,8 @@ AT_REST = 6.0  # seconds to both sides within which a face is taken to rest at t
 SELDOM = 20  # per cent: how often it does
 FULL = 5.0  # OpenFace's intensity of a full unit
 NONE = "none"  # the label where nothing tells which expression it is
+UNEVEN = 0.5  # of a frame: further apart than the rate says, and the rate varies
+WRONG = 0.005  # share by which a header's rate is wrong
 ROWS = 1800  # of frames.csv that are made together
 HEADER = (
     "video", "path", "onset", "apex", "offset", "onset_s", "apex_s", "offset_s", "kind", "label",
@@ -59,9 +61,9 @@ def write_spotted(out: Path, spotted: Spotted) -> dict:
         shown.append(_interval(spotted, one, path))
     film = spotted.film
     facts = {
-        "format": FORMAT, "video": str(film.path), "name": spotted.name, "fps": film.fps,
-        "frames": int(spotted.track.numbers[-1]) - film.first + 1, "first": film.first,
-        "width": film.width, "height": film.height, "analysed_fps": film.analysed_fps,
+        "format": FORMAT, "video": str(film.path), "name": spotted.name,
+        **_rates(film, spotted.track), "first": film.first,
+        "width": film.width, "height": film.height,
         "thresholds": THRESHOLDS, "intervals": shown, "missed": _missed(spotted.track),
         "curves": FRAMES, "columns": {"motion": "score", "threshold": "threshold"},
     }  # fmt: skip
@@ -110,6 +112,24 @@ def _interval(spotted: Spotted, one: Interval, flow: str) -> dict:
         "box": [round(float(side), 1) for side in boxes(track.frames[one.apex][None])[0]],
         "flow": flow,
     }
+
+
+def _rates(film: Film, track: Track) -> dict:
+    """How many frames there are, how many a second, and for how long they go on.
+
+    varies: whether frames are unevenly spaced; fps and analysed_fps are means then, and where the
+    header's rate is not that of the frames' times. seconds: to the end of the last frame.
+    """
+    frames, last = int(track.numbers[-1]) - film.first + 1, float(track.times[-1])
+    fps, analysed = film.fps, film.analysed_fps
+    late = np.diff(track.times) * fps - np.diff(track.numbers)  # frames
+    varies = bool(film.timed and np.abs(late).max(initial=0) > UNEVEN)
+    if varies or (last and abs((frames - 1) / last / fps - 1) > WRONG):
+        fps, analysed = (frames - 1) / last, (len(track.times) - 1) / last
+    return {
+        "fps": fps, "frames": frames, "seconds": round(last + 1 / fps, 3), "analysed_fps": analysed,
+        "timed": film.timed, "varies": varies,
+    }  # fmt: skip
 
 
 def _row(video: dict, one: dict) -> list:

@@ -82,7 +82,8 @@ def spot_videos(
             films[name] = open_film(path, settings.fps, settings.first)
         except UserError as error:
             failed[name] = str(error)
-    total = sum(-(-film.count // film.step) for film in films.values())
+    counts = [-(-film.count // film.step) for film in films.values()]
+    total = sum(counts) if all(counts) else None
     done: dict[str, dict] = {}
     try:
         with progress_bar("frames", total) as bar:
@@ -175,8 +176,8 @@ def say_spotted(videos: list[dict], failed: dict[str, str], out: Path) -> None:
         found = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("micro", "macro"))
         missed = sum(one["to"] - one["from"] + 1 for one in video["missed"])
         lost = f"; no face in {missed} of {video['frames']} frames" if missed else ""
-        seconds = video["frames"] / video["fps"]
-        print(f"{video['name']}: {found if kinds else 'no expression'} in {seconds:.0f} s{lost}")
+        told = found if kinds else "no expression"
+        print(f"{video['name']}: {told} in {video['seconds']:.0f} s{lost}")
     for name, fault in failed.items():
         print(f"{name}: {fault}", file=sys.stderr)
     print(f"{len(videos)} of {len(videos) + len(failed)} videos: {out / 'intervals.csv'}")

@@ -343,8 +343,8 @@ def test_a_videos_frames_are_read_by_their_paths(tmp_path, clip, suffix, codec):
 def test_going_on_in_a_video_opens_it_once(tmp_path, clip, monkeypatch):
     path = write_video(tmp_path / "clip.mkv", clip)
     opened = []
-    reader = video_file._Reader
-    monkeypatch.setattr(video_file, "_Reader", lambda path: opened.append(path) or reader(path))
+    reader = video_file.VideoReader
+    monkeypatch.setattr(video_file, "VideoReader", lambda path: opened.append(path) or reader(path))
     frames = list_frames(path)
     list_frames(path)
     assert len(opened) == 1  # counted once

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_spotting import write_spotting, write_video
+from timed_videos import plain_images, write_timed
 
 from common.errors import UserError
-from data.disk.clip_frames import read_frames
+from data.disk.video_file import timed_frames
 from report.spotting import encode, overlay, record
 from report.spotting.overlay import in_words, write_overlay
 from report.spotting.record import find_spotted, read_spotting
@@ -81,6 +82,21 @@ def test_variable_rates_and_image_folders(tmp_path, capsys):
     assert all(side % 2 == 0 for side in frames.shape[1:3])
 
 
+def test_frames_that_were_passed_over_keep_their_own_times(tmp_path):
+    """Times between the spotter's rows are the file's, which no line between the rows tells."""
+    times = np.array([0, 1, 2, 3, 33, 34, 35, 64, 65, 66, 67, 68]) / 60
+    path = write_timed(tmp_path / "v.mp4", plain_images(12), times)
+    folder = write_spotting(tmp_path / "v", path, 12, count=1)
+    table = pd.read_csv(folder / "frames.csv").assign(timestamp=times)
+    table.iloc[[0, 2, 4, 7, 9, 11]].to_csv(folder / "frames.csv", index=False)
+    facts = json.loads((folder / "spotting.json").read_text()) | {"timed": True, "varies": True}
+    (folder / "spotting.json").write_text(json.dumps(facts))
+    _, frames, shown = decoded(write_overlay(folder / "spotting.json", folder / "o.mp4"))
+    assert shown == pytest.approx(times, abs=1e-4)
+    assert [read_spotting(folder).row(n) for n in range(12)] == [0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5]
+    assert len(frames) == 12
+
+
 @pytest.mark.parametrize("fps", [None, 29.97, 200.0])
 def test_any_rate(tmp_path, fps):
     write_video(tmp_path / "v.avi", 12, fps or 30)
@@ -146,7 +162,7 @@ def test_an_overlay_is_whole_or_absent(spotted, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record, "read_frames", lambda source: _until(source, 20, stop))
+    monkeypatch.setattr(record, "timed_frames", lambda source: _until(source, 20, stop))
     with pytest.raises(KeyboardInterrupt):
         write_overlay(spotted / "spotting.json", spotted / "o.mp4")
     assert [path.name for path in spotted.glob("*.mp4")] == []
@@ -155,7 +171,7 @@ def test_an_overlay_is_whole_or_absent(spotted, monkeypatch):
 
 
 def _until(source, count, stop):
-    for i, frame in enumerate(read_frames(source)):
+    for i, frame in enumerate(timed_frames(source)):
         if i == count:
             stop()
         yield frame

@@ -10,7 +10,9 @@ from apex_clips import draw_clip
 from conftest import call
 from hypothesis import given
 from hypothesis import strategies as st
+from timed_videos import write_timed
 
+from data.disk.video_file import timed_frames
 from data.landmarks import load_landmark_finder
 from data.spotting import track as tracks
 from data.spotting.actions import COLUMNS, READ, action_reader, unit_levels
@@ -146,6 +148,28 @@ def test_a_folder_of_frames_at_another_rate(frames, tmp_path):
     (one,) = facts["intervals"]
     assert overlap((one["onset"], one["offset"]), (101 + 2 * FOUND[0], 101 + 2 * FOUND[1])) >= 0.5
     assert one["kind"] == "micro"
+
+
+def test_a_varying_rate_has_its_own_seconds(frames, tmp_path):
+    """A phone in the dark: three of ten frames lack, and a second and a half at the start."""
+    kept = np.flatnonzero(np.random.default_rng(1).random(FRAMES) > 0.3)
+    kept = kept[(kept == 0) | (kept > 45)]
+    path = write_timed(tmp_path / "phone.mp4", [frames[k] for k in kept], kept / 30)
+    done = call("spot.py", "--video", path, "--out", tmp_path / "out", "--overlay")
+    assert done.returncode == 0 and done.stderr == ""
+    facts = json.loads((tmp_path / "out/phone/spotting.json").read_text())
+    assert facts["varies"] and facts["frames"] == len(kept)
+    assert facts["seconds"] == pytest.approx(4, abs=0.1)
+    (one,) = facts["intervals"]
+    assert overlap([30 * one[name] for name in ("onset_s", "offset_s")], FOUND) >= 0.5
+    assert one["apex_s"] == pytest.approx((ONSET + RISE) / 30, abs=0.1)
+    assert one["apex_s"] == pytest.approx(kept[one["apex"]] / 30, abs=1e-3)
+    assert "unevenly" in (tmp_path / "out/phone/report.html").read_text()
+    rows = pd.read_csv(tmp_path / "out/phone/frames.csv")
+    assert rows["timestamp"].to_numpy() == pytest.approx(kept[rows["frame"]] / 30, abs=1e-3)
+    shown = [time for time, _ in timed_frames(tmp_path / "out/phone/overlay.mp4")]
+    assert shown == pytest.approx(kept / 30, abs=1e-3)
+    assert "in 4 s" in done.stdout
 
 
 def test_no_face_and_no_video(tmp_path):

@@ -179,7 +179,7 @@ def test_of_a_fast_camera_every_seventh_frame_is_looked_at(tmp_path):
     assert spotted.row(1) == spotted.row(7) == 0 and spotted.row(8) == 1 and spotted.row(0) is None
     assert spotted.at(4) == pytest.approx(3 / 200)
     assert spotted.at(140) == pytest.approx(139 / 200, abs=1e-3)
-    numbers = [number for number, _ in spotted.pictures()]
+    numbers = [number for number, _, _ in spotted.pictures()]
     assert (numbers[0], numbers[-1]) == (1, 140)
     assert report_content(spotted)["curves"]["frames"] == [1, 7]
     assert all(not np.array_equal(onset, apex) for onset, apex, _ in cut_faces(spotted))

@@ -4,23 +4,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from common.errors import UserError, warn
 from data.disk.decode import UnreadableImageError
 from data.disk.frames import list_frames, no_images, read_image
+from data.disk.video_file import VideoReader
 
-ANALYSED = 30.0  # frames a second that are looked at, about: every Nth
-SLOWEST, FASTEST = 5.0, 2000.0  # frames a second that a header may claim
+ANALYSED = 30.0  # frames a second that are looked at, about
+MOST = 36.0  # at a varying rate: frames of a phone come sooner and later than 30 times a second
+SLOWEST, FASTEST = 5.0, 2000.0  # frames a second that a video may have
+SOME = 30  # frames at the start of a video whose times tell whether its header's rate is nonsense
+WHOLE = 0.98  # of the frames that a header promises: with fewer a video's end is missing
 
 
 @dataclass(frozen=True)
 class Film:
     """A video file or a folder of frames.
 
-    fps: frames a second; count: how many its header or the folder promises; first: the number of
-    the first frame, 0 in a video file. step: every how many frames one is looked at.
+    fps: frames a second, of a video whose rate varies about so many; timed: whether each frame has
+    a time of its own; if not, it is its number over fps. count: how many frames its header or the
+    folder promises, 0 if none; first: the number of the first frame, 0 in a video file.
     """
 
     path: Path
@@ -30,16 +34,24 @@ class Film:
     width: int
     height: int
     frames: dict[int, Path] | None = None
+    timed: bool = False
 
     @property
     def step(self) -> int:
-        """Every how many frames one is looked at."""
+        """Every how many frames one is looked at, where they are evenly spaced."""
         return max(1, round(self.fps / ANALYSED))
 
     @property
     def analysed_fps(self) -> float:
         """Frames a second that are looked at."""
         return self.fps / self.step
+
+    def slot(self, time: float) -> int:
+        """The place among those looked at that a time falls into, at most one frame in each.
+
+        Evenly spaced frames, whose times may be off by half a frame, are looked at every `step`.
+        """
+        return int((time * max(self.fps, MOST) + 0.5) // self.step)
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,33 @@ def open_film(path: Path, fps: float | None = None, first: int = 0) -> Film:
         height, width = read_image(next(iter(frames.values())), grey=True).shape
         return Film(path, fps, len(frames), min(frames), width, height, frames)
     video = _open(path)
-    said = video.get(cv2.CAP_PROP_FPS)
-    if fps is None and not (np.isfinite(said) and SLOWEST <= said <= FASTEST):
-        raise UserError(f"{path}: its header says {said:g} frames a second; --fps gives the rate")
-    there, image = video.read()
-    if not there:
+    if not video.step() or (image := video.picture(grey=True)) is None:
         raise UnreadableImageError(f"{path}: not a video that OpenCV can decode")
-    count = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 1)
-    return Film(path, fps or float(said), count, first, image.shape[1], image.shape[0])
+    height, width = image.shape
+    rate = fps or _rate(video)
+    return Film(path, rate, video.promised, first, width, height, timed=fps is None)
+
+
+def _rate(video: VideoReader) -> float:
+    """Frames a second: the header's, unless the first frames' own times say that it is not so.
+
+    UserError where that is no rate at which anything could be found.
+    """
+    times = [video.time]
+    while len(times) < SOME and video.step():
+        times.append(video.time)
+    steps = np.diff(times)
+    usual = np.median(steps) if len(steps) > 1 else 0.0
+    apart = float(steps[np.abs(steps - usual) < usual / 2].mean()) if usual else 0.0
+    rate = video.rate or 0.0
+    if apart and not 0.5 < rate * apart < 2:
+        rate = 1 / apart
+    if not SLOWEST <= rate <= FASTEST:
+        raise UserError(
+            f"{video.path}: {rate:.3g} frames a second; expressions are looked for at {SLOWEST:g} "
+            f"to {FASTEST:g}; if its header is wrong, --fps gives the rate"
+        )
+    return rate
 
 
 def read_film(film: Film, start: int = 0) -> Iterator[Frame]:
@@ -99,37 +130,29 @@ def read_some(film: Film, numbers: set[int]) -> Iterator[tuple[int, np.ndarray]]
             yield number, read_image(film.frames[number])
         return
     video = _open(film.path)
-    for number in range(film.first, max(numbers, default=film.first - 1) + 1):
-        if not video.grab():
-            return
-        if number in numbers:
-            there, image = video.retrieve()
-            if there:
-                yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    last = max(numbers, default=film.first - 1)
+    while film.first + video.at < last and video.step():
+        number = film.first + video.at
+        if number in numbers and (image := video.picture(grey=False)) is not None:
+            yield number, image
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+def _open(path: Path, fps: float | None = None) -> VideoReader:
     if not path.is_file():
         raise UserError(f"{path}: no such video file or folder of frames")
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise UnreadableImageError(f"{path}: not a video that OpenCV can decode")
-    return video
+    return VideoReader(path, fps)
 
 
 def _from_video(film: Film, start: int) -> Iterator[Frame]:
-    video = _open(film.path)
-    number = 0
-    while video.grab():
-        if number % film.step == 0 and number >= start * film.step:
-            there, image = video.retrieve()
-            if there:
-                grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-                yield Frame(number // film.step, film.first + number, number / film.fps, grey)
-        number += 1
-    promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    if number < 0.98 * promised:
-        warn(f"{film.path}: {number} of {promised} frames can be decoded; the rest is left out")
+    video = _open(film.path, None if film.timed else film.fps)
+    following = start
+    while video.step():
+        at = film.slot(video.time)
+        if at >= following and (grey := video.picture(grey=True)) is not None:
+            yield Frame(at, film.first + video.at, video.time, grey)
+            following = at + 1
+    video.check_times()
+    video.check_end(WHOLE)
 
 
 def _from_folder(film: Film, frames: dict[int, Path], start: int) -> Iterator[Frame]:

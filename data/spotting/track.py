@@ -16,7 +16,7 @@ from .actions import COLUMNS, FILE
 from .follow import Follower, Reading
 from .reader import Film, read_film
 
-VERSION = 3  # of what is kept: another one is read anew
+VERSION = 4  # of what is kept: another one is read anew
 PART = 900  # frames between two saves: half a minute
 COLUMNS_OF_A_FRAME = ("numbers", "times", "values", "frames", "aspects", "moved", "alike", "began")
 
@@ -83,8 +83,8 @@ def follow_film(
 def _key(film: Film, number: int | None) -> str:
     stat = film.path.stat()
     weights = hashlib.blake2b(FILE.read_bytes(), digest_size=8).hexdigest()
-    facts = (VERSION, film.path.resolve(), stat.st_size, stat.st_mtime_ns, film.fps, film.first,
-             film.count, number, weights)  # fmt: skip
+    facts = (VERSION, film.path.resolve(), stat.st_size, stat.st_mtime_ns, film.fps, film.timed,
+             film.first, film.count, number, weights)  # fmt: skip
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 

@@ -51,7 +51,8 @@ def report_content(spotted: Spotting, thumbnails: bool = False) -> dict:
     return {
         "video": str(facts["video"]).replace("\\", "/").rstrip("/").rpartition("/")[2],
         "facts": {
-            name: facts.get(name) for name in ("fps", "analysed_fps", "frames", "width", "height")
+            name: facts.get(name)
+            for name in ("fps", "analysed_fps", "varies", "frames", "width", "height")
         },
         "curve": (facts.get("columns") or {}).get("motion", "motion"),
         "timed": timed,

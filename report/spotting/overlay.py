@@ -39,12 +39,11 @@ def write_overlay(json_path: Path, out: Path) -> Path:
     with write_whole(out) as part, ExitStack() as stack:
         writer: Writer | None = None
         bar = stack.enter_context(progress_bar("overlay, frames", spotted.facts["frames"]))
-        for i, (number, image) in enumerate(spotted.pictures()):
-            drawn = drawer.draw(number, image)
+        for i, (number, time, image) in enumerate(spotted.pictures()):
+            drawn = drawer.draw(number, time, image)
             if writer is None:
                 size = (drawn.shape[1], drawn.shape[0])
                 writer = stack.enter_context(open_writer(part, size, rate))
-            time = spotted.at(number)
             writer.write(drawn, i / rate if time is None else time)
             bar.advance()
     return out
@@ -79,7 +78,7 @@ class _Drawer:
         self.side = 0  # of the first picture: later ones of another size are brought to it
         self.size = (0, 0)
 
-    def draw(self, number: int, image: np.ndarray) -> np.ndarray:
+    def draw(self, number: int, time: float | None, image: np.ndarray) -> np.ndarray:
         """A frame (H, W, 3) RGB with its panel below, both sides even."""
         if not self.side:
             scale = max(1.0, NARROW / image.shape[1])
@@ -95,20 +94,26 @@ class _Drawer:
             corners = (scale * self.boxes[row]).round().astype(int).tolist()
             thick = max(1, self.size[0] // 320) + (interval is not None)
             cv2.rectangle(canvas, corners[:2], corners[2:], colour, thick, cv2.LINE_AA)
-        self._say(canvas, number, row, interval)
+        self._say(canvas, number, time, row, interval)
         if row is not None:
             self._curve(canvas[self.size[1] :], row)
         return canvas
 
-    def _say(self, canvas: np.ndarray, number: int, row: int | None, interval: dict | None) -> None:
+    def _say(
+        self,
+        canvas: np.ndarray,
+        number: int,
+        time: float | None,
+        row: int | None,
+        interval: dict | None,
+    ) -> None:
         """Two lines above the curve: the frame, and what is spotted there."""
         size = float(np.clip(self.size[0] / 1100, 0.36, 0.9))
         line = round(26 * size) + 3
         at = self.size[1] + line
-        known = self.spotted.at(number)
-        time = "" if known is None else f"  {known:.2f} s"
+        told = "" if time is None else f"  {time:.2f} s"
         face = row is not None and np.isfinite(self.boxes[row]).all()
-        text = f"frame {number}{time}{'' if face else '  no face'}{self.note}"
+        text = f"frame {number}{told}{'' if face else '  no face'}{self.note}"
         cv2.putText(canvas, text, (6, at), _FONT, size, MUTED, 1, cv2.LINE_AA)
         if interval:
             colour = COLOURS.get(interval["kind"], OTHER)

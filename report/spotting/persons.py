@@ -43,7 +43,7 @@ def cut_faces(spotted: Spotting) -> list[list[np.ndarray]]:
     first, last = spotted.facts.get("first") or 0, max(wanted)
     regions = [_region(spotted, interval) for interval in spotted.intervals]
     with progress_bar("thumbnails, frames", last + 1 - first) as bar:
-        for number, image in spotted.pictures():
+        for number, _, image in spotted.pictures():
             for i, k in wanted.get(number, ()):
                 found[i, k] = _cut(image, regions[i])
             bar.advance()

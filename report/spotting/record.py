@@ -12,8 +12,8 @@ import pandas as pd
 
 from common.errors import UserError, warn
 from data.apex.spotting import all_frames
-from data.disk.clip_frames import read_frames
 from data.disk.frames import read_image
+from data.disk.video_file import timed_frames
 
 FORMAT = 1
 FULL = 5.0  # the toolkits' intensity of a full unit
@@ -54,17 +54,19 @@ class Spotting:
                 return path
         raise UserError(f"{self.folder}: its video {named} is not there any more")
 
-    def pictures(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The video's frames, number and uint8 (H, W, 3) RGB, one in memory at a time.
+    def pictures(self) -> Iterator[tuple[int, float | None, np.ndarray]]:
+        """The video's frames: number, time in seconds, uint8 (H, W, 3) RGB, one at a time.
 
-        Numbers are the record's, which may count a video file's from another one than 0.
-        An image that cannot be read is left out with a warning, as the spotter does. UserError
-        where the video is gone or none of it can be read.
+        Numbers are the record's, which may count a video file's from another one than 0. Times are
+        the file's own where the spotter took these, else those of `at`. An image that cannot be
+        read is left out with a warning, as the spotter does. UserError where the video is gone or
+        none of it can be read.
         """
         source = all_frames(self.video())
         if isinstance(source, Path):
             first = self.facts.get("first") or 0
-            yield from ((first + number, image) for number, image in read_frames(source))
+            for number, (time, image) in enumerate(timed_frames(source), first):
+                yield number, time if self.facts.get("timed") else self.at(number), image
             return
         count = 0
         for number, path in source.items():
@@ -74,15 +76,17 @@ class Spotting:
                 warn(f"{error}; the frame is left out")
                 continue
             count += 1
-            yield number, image
+            yield number, self.at(number), image
         if not count:
             raise UserError(f"{self.video()}: no frame can be read")
 
     @functools.cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """The rows' frame numbers, their times, and how many frames they are apart."""
+        """The rows' frame numbers, their times, and how many frames they are apart: the most
+        where the rate varies, and with it how many are passed over."""
         numbers = self.curves["frame"].to_numpy()
-        apart = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
+        usual = np.max if self.facts.get("varies") else np.median
+        apart = float(usual(np.diff(numbers))) if len(numbers) > 1 else 1.0
         return numbers, self.curves["timestamp"].to_numpy(float), apart
 
     def row(self, number: int) -> int | None:

@@ -27,9 +27,9 @@ const main = timeline({
 });
 
 function facts() {
-  const { fps, frames, width, height, analysed_fps } = data.facts;
+  const { fps, varies, frames, width, height, analysed_fps } = data.facts;
   const told = [
-    plural(frames, "frame"), fps ? `${+fps.toFixed(2)} frames a second` : null,
+    plural(frames, "frame"), fps ? `${varies ? "about " : ""}${+fps.toFixed(2)} frames a second${varies ? ", unevenly" : ""}` : null,
     analysed_fps && fps && Math.abs(analysed_fps - fps) > 0.01 ? `looked at ${+analysed_fps.toFixed(2)} a second` : null,
     width ? `${width} × ${height} pixels` : null, found,
     data.missed.length ? `${data.missed.length} stretch${data.missed.length === 1 ? "" : "es"} not looked at` : null,
