@@ -12,8 +12,8 @@ from common.errors import UserError, warn
 from common.files import write_whole
 from common.progress import Bar, progress_bar
 from data.clip_list import ListedClip
-from data.disk.file_kinds import is_video
-from data.disk.video_file import frame_rate
+from data.disk.file_kinds import clip_name, is_video
+from data.disk.video_file import frame_rate, frame_times
 
 from .synthetic_weights import SYNTHETIC_WEIGHTS
 
@@ -83,7 +83,7 @@ def write_predictions(out: Path, predictions: Predictions, classes: Sequence[str
 
     The columns are those of the spotter's intervals.csv, with `classes` for the scores, and
     `fault`: one row a clip, a faulty one with its fault alone. Frames are numbers of the files (a
-    video's count from 0), seconds those of a video's header; `kind` is empty, for a clip is given.
+    video's count from 0), seconds those of a video's frames; `kind` is empty, for a clip is given.
     """
     rows = [_row(facts, classes) for facts in predictions.facts]
     rows += [{"path": one["clip"], "fault": one["fault"]} for one in predictions.faults]
@@ -104,23 +104,21 @@ def write_predictions(out: Path, predictions: Predictions, classes: Sequence[str
     return paths
 
 
-def clip_name(path: Path) -> str:
-    """What a clip is called: a video's name without its ending, a folder's name."""
-    return path.stem if path.suffix and not path.is_dir() else path.name
-
-
 def as_interval(facts: dict, clip: ListedClip) -> dict:
     """A clip's facts and, under the spotter's names, what they say of it as an interval.
 
-    offset: of an index. Seconds: of a video whose header tells its rate. confidence: the highest
+    offset: of an index. Seconds: of a video's frames, as its file has them. confidence: the highest
     class score. units: as the spotter has them, of both sides, by strength.
     """
-    rate = frame_rate(clip.path) if is_video(clip.path) and clip.path.is_file() else None
+    is_film = is_video(clip.path) and clip.path.is_file()
+    rate = frame_rate(clip.path) if is_film else None
+    times = frame_times(clip.path).tolist() if is_film else []
     facts = facts | {"video": str(clip.path), "name": clip_name(clip.path)}
     facts |= {"offset": clip.offset, "fps": rate}
     for name in _FRAMES:
         number = facts[name]
-        facts[f"{name}_s"] = None if rate is None or number is None else round(number / rate, 3)
+        known = number is not None and number < len(times)
+        facts[f"{name}_s"] = round(times[number], 3) if known else None
     units = sorted(facts["action_units"].items(), key=lambda unit: -unit[1])
     return facts | {
         "label": facts["prediction"],

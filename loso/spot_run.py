@@ -14,7 +14,7 @@ from common.errors import UserError
 from common.parallel import fixed_threads, worker_pool
 from common.progress import Bar, progress_bar
 from data.clip_list import read_list
-from data.disk.file_kinds import is_image, is_video
+from data.disk.file_kinds import clip_name, is_image
 from data.disk.frames import ClipFolders
 from data.landmarks import load_landmark_finder
 from data.spotting.reader import Film, open_film
@@ -59,8 +59,8 @@ def list_videos(given: Path) -> dict[str, Path]:
 
 
 def _named(paths: list[Path]) -> dict[str, Path]:
-    """A name for each: its stem, with the folder's before it where two are the same."""
-    stems = [path.stem if is_video(path) and not path.is_dir() else path.name for path in paths]
+    """A name for each: the clip's, with the folder's before it where two are the same."""
+    stems = list(map(clip_name, paths))
     named: dict[str, Path] = {}
     for stem, path in zip(stems, paths):
         name = stem if stems.count(stem) == 1 else f"{path.parent.name}_{stem}"

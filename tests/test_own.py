@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from apex_clips import APEX, draw_clip, write_frames
 from conftest import FAST, call, run, write_frame
+from timed_videos import plain_images, write_timed
 
 from common.errors import UserError
 from data.corpora.own import read_own
@@ -64,6 +65,21 @@ def test_folders_alone_are_enough(faces, tmp_path):
         assert row["onset_frame"] < row["apex_frame"] < row["offset_frame"]
         number = row["apex_frame"]
         assert row["apex_frame_path"].endswith((f"image{number}.png", f"take2.avi#{number}"))
+
+
+def test_seconds_of_a_varying_rate(tmp_path):
+    """A video's frames are at their own times, unless a row says a rate."""
+    (tmp_path / "ben").mkdir()
+    times = [0, 0.1, 0.2, 0.7, 0.8, 0.9, 1.0]
+    write_timed(tmp_path / "ben/v.mp4", plain_images(7), times)
+
+    def read(*lines):
+        (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+        clips = read_own(ClipFolders(tmp_path), tmp_path / "t.csv", "lab", None, True).clips
+        return clips[["onset_frame", "apex_frame", "offset_frame"]].iloc[0].tolist()
+
+    assert read("path,onset,apex,offset", "ben/v.mp4,0.1s,0.68s,0.9s") == [1, 3, 5]
+    assert read("path,onset,apex,offset,fps", "ben/v.mp4,0.1s,0.4s,0.6s,10") == [1, 4, 6]
 
 
 def test_times_in_seconds_and_frames(faces, tmp_path):

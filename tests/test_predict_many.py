@@ -49,7 +49,7 @@ def test_a_list_is_read_and_its_faults_are_named(corpus, tmp_path):
     assert found["fault"].isna().tolist() == [True, True, False, False]
     assert found["onset"].tolist()[:2] == [100, 0]
     assert np.isnan(found["apex_s"][0])
-    assert found["apex_s"][1] == found["apex"][1] / 50
+    assert found["apex_s"][1] == pytest.approx(found["apex"][1] / 50, abs=1e-3)
     scores = found.loc[:1, ["negative", "positive", "surprise"]]
     assert np.allclose(scores.sum(1), 1, atol=1e-3)
     assert found["confidence"][0] == scores.loc[0].max()

@@ -5,11 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.errors import UserError, warn
+from data.disk.file_kinds import clip_name
 from data.disk.frames import ClipFolders, is_video, list_frames
-from data.disk.video_file import frame_rate
+from data.disk.video_file import frame_rate, frame_times
 
 from .annotation import Annotation
 from .cells import is_empty
@@ -141,12 +143,14 @@ class _Found:
             raise UserError("no subject, and the clip lies in no folder of one")
         rate = _rate(row, path, fps)
         first = 0 if is_video(path) else min(list_frames(path), default=0)
+        # Frames of a phone's video are unevenly spaced; a rate in the row goes before that.
+        video = path if path.is_file() and not _cell(row, "fps") else None
         times: dict[str, int | None] = {}
         for name in _TIMES:
             value, seconds = row.get(name), in_seconds
             if is_empty(value):
                 value, seconds = row.get(f"{name}_s"), True
-            times[name] = _frame(value, name, seconds, rate, first)
+            times[name] = _frame(value, name, seconds, rate, first, video)
         known = [number for number in times.values() if number is not None]
         if known != sorted(known):
             raise UserError(f"onset, apex, offset are {', '.join(map(str, known))}: out of order")
@@ -168,9 +172,7 @@ class _Found:
             if not path.resolve().is_relative_to(root.resolve()):
                 raise UserError(f"{text}: does not lie below {root}")
             return root / path.resolve().relative_to(root.resolve())
-        named = Path(text)
-        stem = named.stem if is_video(named) else named.name
-        found = self.folders.find(_cell(row, "subject"), stem)
+        found = self.folders.find(_cell(row, "subject"), clip_name(Path(text)))
         if found is None:
             raise UserError(f"{text}: no such folder or video below {root}")
         return found
@@ -178,7 +180,7 @@ class _Found:
 
 def _rows(clips: list[_Clip], name: str, root: Path) -> pd.DataFrame:
     labels = sorted({clip.label or NO_LABEL for clip in clips})
-    stems = [clip.path.stem if is_video(clip.path) else clip.path.name for clip in clips]
+    stems = [clip_name(clip.path) for clip in clips]
     places = {(clip.subject, stem): set() for clip, stem in zip(clips, stems)}  # type: ignore[var-annotated]
     for clip, stem in zip(clips, stems):
         places[clip.subject, stem].add(clip.path)
@@ -244,7 +246,12 @@ def _seconds(value: object, name: str) -> float:
 
 
 def _frame(
-    value: object, name: str, in_seconds: bool, rate: float | None, first: int
+    value: object,
+    name: str,
+    in_seconds: bool,
+    rate: float | None,
+    first: int,
+    video: Path | None,
 ) -> int | None:
     if is_empty(value):
         return None
@@ -255,7 +262,11 @@ def _frame(
         return number
     if rate is None:
         raise UserError(f"{name}: '{value}' is a time; a column fps or --fps says frames a second")
-    return first + round(_seconds(value, name) * rate)
+    seconds = _seconds(value, name)
+    times = np.array([]) if video is None else frame_times(video)
+    if len(times) and seconds <= times[-1]:
+        return first + int(np.abs(times - seconds).argmin())
+    return first + round(seconds * rate)
 
 
 def _rate(row: dict, path: Path, fps: float | None) -> float | None:

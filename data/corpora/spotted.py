@@ -9,6 +9,7 @@ import pandas as pd
 
 from common.errors import UserError, warn
 from data.apex.batch import Spotted
+from data.disk.file_kinds import clip_name
 from data.disk.frames import ClipFolders, list_frames, name_key
 from data.index import build_index, clip_names, read_index, write_index
 
@@ -106,7 +107,7 @@ def _read_release(folders: ClipFolders, strict: bool) -> Annotation:
     skipped = []
     for folder in folders.clips():
         above = folder.relative_to(folders.root).parts[:-1]
-        name = folder.stem if folder.is_file() else folder.name
+        name = clip_name(folder)
         subject = corpus.subject_of(name)
         emotion = corpus.emotion(above[-1], "3") if above else None
         if not (subject and emotion) or _is_other(folders.root, above):

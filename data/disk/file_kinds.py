@@ -31,6 +31,11 @@ def is_video(name: Path | str) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not is_hidden(path.name)
 
 
+def clip_name(path: Path) -> str:
+    """What a clip is called: a video's or an image's name without its ending, a folder's name."""
+    return path.stem if not path.is_dir() and (is_video(path) or is_image(path)) else path.name
+
+
 def video_frame(path: Path) -> tuple[Path, int] | None:
     """The video and the number of a frame of a video: clip.avi#46 -> clip.avi, 46."""
     parts = _VIDEO_FRAME.fullmatch(path.name)

@@ -64,7 +64,15 @@ def count_frames(path: Path) -> int:
 
     UnreadableImageError for a file that is no video; a warning where its end is missing.
     """
-    return _count(*_key(path))
+    return len(frame_times(path))
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """When each frame of a video is shown (N,), in seconds from the first one on; as count_frames.
+
+    Decoded once a process.
+    """
+    return _times(*_key(path))
 
 
 def frame_rate(path: Path) -> float | None:
@@ -85,12 +93,13 @@ def _key(path: Path) -> tuple:
 
 
 @cache
-def _count(path: Path, *_: object) -> int:
+def _times(path: Path, *_: object) -> np.ndarray:
     reader = VideoReader(path)
+    times = []
     while reader.step():
-        pass
+        times.append(reader.time)
     reader.check_end()
-    return reader.at + 1
+    return np.array(times)
 
 
 class VideoReader:
