@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
@@ -16,12 +17,14 @@ from common.progress import Bar, progress_bar
 from data.clip_list import read_list
 from data.disk.file_kinds import clip_name, is_image
 from data.disk.frames import ClipFolders
-from data.landmarks import load_landmark_finder
+from data.landmarks import LandmarkFinder, load_landmark_finder
 from data.spotting.reader import Film, open_film
 from data.spotting.track import follow_film
+from models.motion import MotionNet
 
 from .spot_files import Spotted, write_spotted, write_tables
 from .spotting import (
+    TrainedSpotter,
     find_intervals,
     load_spotter,
     motion_maps,
@@ -160,13 +163,19 @@ def spot_film(
     advance: Callable[[int], None] = lambda frames: None,
 ) -> dict:
     """Look through one film, and write what is found -> what its spotting.json says."""
-    finder = load_landmark_finder("dlib")
+    finder, spotter, network = _networks()
     track = follow_film(film, finder, out / name / STATE, settings.face, advance)
     values = rows_at_rate(track)
-    scores = score_moments(values, load_spotter())
+    scores = score_moments(values, spotter)
     intervals = find_intervals(track, scores, values)
-    intervals = name_all(intervals, motion_maps(film, track, intervals), load_synthetic())
+    intervals = name_all(intervals, motion_maps(film, track, intervals), network)
     return write_spotted(out, Spotted(name, film, track, scores, intervals))
+
+
+@cache
+def _networks() -> tuple[LandmarkFinder, TrainedSpotter, MotionNet]:
+    """What every film is read with, loaded once a process."""
+    return load_landmark_finder("dlib"), load_spotter(), load_synthetic()
 
 
 def say_spotted(videos: list[dict], failed: dict[str, str], out: Path) -> None:

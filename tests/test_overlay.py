@@ -97,6 +97,42 @@ def test_frames_that_were_passed_over_keep_their_own_times(tmp_path):
     assert len(frames) == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("v.mp4", "libx264"), ("v.avi", "mpeg4"), ("v.webm", "libvpx")]
+)
+def test_the_sound_is_kept(tmp_path, name, codec):
+    av = pytest.importorskip("av", reason="no PyAV: pip install it")
+    path = write_timed(tmp_path / name, plain_images(60), np.arange(60) / 30, codec, sound=2.5)
+    folder = write_spotting(tmp_path / "v", path, 60, count=1)
+    facts = json.loads((folder / "spotting.json").read_text())
+    for timed in (True, False):
+        (folder / "spotting.json").write_text(json.dumps(facts | {"timed": timed}))
+        with av.open(str(write_overlay(folder / "spotting.json", folder / "o.mp4"))) as file:
+            if not timed:
+                assert not file.streams.audio
+                continue
+            (heard,) = file.streams.audio
+            frames = list(file.decode(heard))
+        assert heard.codec_context.name == "aac"
+        assert frames[0].time == pytest.approx(0, abs=0.05)
+        assert frames[-1].time == pytest.approx(2, abs=0.1)  # as long as the pictures
+        wave = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+        tone = np.abs(np.fft.rfft(wave)).argmax() * frames[0].sample_rate / len(wave)
+        assert tone == pytest.approx(440, abs=5)
+    assert len(decoded(folder / "o.mp4")[1]) == 60
+
+
+def test_a_sound_that_cannot_be_read_is_said(tmp_path, capsys):
+    path = write_timed(tmp_path / "v.avi", plain_images(60), np.arange(60) / 30, "mpeg4", sound=2)
+    content = path.read_bytes()  # a sound of no known coding
+    path.write_bytes(content.replace(b"\x01\x00\x01\x00\x80\x3e", b"\x77\x77\x01\x00\x80\x3e"))
+    folder = write_spotting(tmp_path / "v", path, 60, count=1)
+    facts = json.loads((folder / "spotting.json").read_text()) | {"timed": True}
+    (folder / "spotting.json").write_text(json.dumps(facts))
+    assert len(decoded(write_overlay(folder / "spotting.json", folder / "o.mp4"))[1]) == 60
+    assert "its sound cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fps", [None, 29.97, 200.0])
 def test_any_rate(tmp_path, fps):
     write_video(tmp_path / "v.avi", 12, fps or 30)

@@ -11,6 +11,8 @@ import numpy as np
 
 from common.errors import UserError
 
+from .sound import open_sound
+
 CLOCK = 90_000  # ticks a second of an MPEG stream
 WITHOUT_H264 = "MPEG-4 part 2, for want of PyAV's H.264"
 QUALITY = "20"  # x264's constant rate factor: hardly to be told from its source
@@ -37,13 +39,15 @@ def has_h264() -> bool:
 
 
 @contextmanager
-def open_writer(path: Path, size: tuple[int, int], rate: float) -> Iterator[Writer]:
+def open_writer(
+    path: Path, size: tuple[int, int], rate: float, sound: Path | None = None
+) -> Iterator[Writer]:
     """Write a video of a size (width, height) and a rate (frames a second), whole at the end.
 
-    H.264 where has_h264(), each picture at its own time; else MPEG-4 part 2 at the even rate.
-    UserError where no encoder takes it.
+    H.264 where has_h264(), each picture at its own time, with the sound of a file `sound`; else
+    MPEG-4 part 2 at the even rate, silent. UserError where no encoder takes it.
     """
-    writer = _H264(path, size, rate) if has_h264() else _Mpeg4(path, size, rate)
+    writer = _H264(path, size, rate, sound) if has_h264() else _Mpeg4(path, size, rate)
     try:
         yield writer
     finally:
@@ -51,7 +55,7 @@ def open_writer(path: Path, size: tuple[int, int], rate: float) -> Iterator[Writ
 
 
 class _H264:
-    def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], rate: float, sound: Path | None) -> None:
         import av
 
         self._av = av
@@ -63,17 +67,27 @@ class _H264:
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, CLOCK)
         self._stream.options = {"crf": QUALITY, "preset": "veryfast"}
-        self._last = -1
+        self._sound = open_sound(sound, self._file) if sound else None
+        self._last, self._step = -1, round(CLOCK / rate)
 
     def write(self, image: np.ndarray, time: float) -> None:
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts = self._last = max(round(time * CLOCK), self._last + 1)
         frame.time_base = Fraction(1, CLOCK)
         self._file.mux(self._stream.encode(frame))
+        self._hear()
 
     def close(self) -> None:
         self._file.mux(self._stream.encode(None))
+        if self._sound:
+            self._hear()
+            self._sound.close()
         self._file.close()
+
+    def _hear(self) -> None:
+        """Write the sound up to the end of the last picture."""
+        if self._sound:
+            self._sound.write((self._last + self._step) / CLOCK)
 
 
 class _Mpeg4:

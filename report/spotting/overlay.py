@@ -25,7 +25,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def write_overlay(json_path: Path, out: Path) -> Path:
     """Write the overlay of a spotted video (its spotting.json) to `out` (.mp4); its path.
 
-    One frame is in memory at a time; the video's sound is left out. H.264 where PyAV brings an
+    One frame is in memory at a time. H.264 with the video's sound where PyAV brings an
     encoder, at the times of frames.csv; else MPEG-4 part 2 by OpenCV, at an even rate, which a
     warning and the pictures themselves say. UserError where the video is gone or unreadable.
     """
@@ -36,6 +36,8 @@ def write_overlay(json_path: Path, out: Path) -> Path:
     rate = float(spotted.facts["fps"] or WITHOUT_RATE)
     if not has_h264():
         warn(f"{out}: MPEG-4 part 2, which browsers do not play: `pip install av` brings H.264")
+    # With another rate than its own a video is not as long as its sound.
+    sound = spotted.video() if spotted.facts.get("timed") else None
     with write_whole(out) as part, ExitStack() as stack:
         writer: Writer | None = None
         bar = stack.enter_context(progress_bar("overlay, frames", spotted.facts["frames"]))
@@ -43,7 +45,7 @@ def write_overlay(json_path: Path, out: Path) -> Path:
             drawn = drawer.draw(number, time, image)
             if writer is None:
                 size = (drawn.shape[1], drawn.shape[0])
-                writer = stack.enter_context(open_writer(part, size, rate))
+                writer = stack.enter_context(open_writer(part, size, rate, sound))
             writer.write(drawn, i / rate if time is None else time)
             bar.advance()
     return out
