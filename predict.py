@@ -6,8 +6,6 @@ python predict.py --clips FOLDER_OR_LIST_OR_INDEX --out FOLDER
 
 import json as jsonlib
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +14,6 @@ from common.errors import UserError
 
 if TYPE_CHECKING:
     from data.clip_list import ListedClip
-    from data.motion.stillness import Evidence
-    from loso.predict import Classifier
-
-NONE = "none"  # the prediction where nothing but noise moves
 
 
 def main(
@@ -36,6 +30,7 @@ def main(
     root: Path | None = None,
     out: Path | None = None,
     strict: bool = False,
+    workers: int = 1,
 ) -> int:
     """Class scores of a clip or of many, with the weights in this repository or your own.
 
@@ -57,12 +52,18 @@ def main(
         root: what the paths of a list or an index start from (default: the list's own folder).
         out: folder for predictions.csv and predictions.json.
         strict: exit code 1 where one of many clips could not be read.
+        workers: clips of --clips that are read at once; the results do not depend on it.
     """
     listed = _asked(clip, clips, root, out, onset, apex)
+    if workers < 1:
+        raise UserError(f"--workers {workers}: at least 1")
     if weights is not None and not weights.exists():
         raise UserError(f"--weights {weights}: no such file or folder")
     # Here, so that --help and a mistyped path need no second of imports.
-    from loso.predict import check_classifier_prior, load_classifier
+    from deca.clip_views import make_views
+    from loso.clip_reader import ClipReader
+    from loso.device import resolve_device
+    from loso.predict import check_classifier_prior
     from loso.predict_many import (
         Predictions,
         as_interval,
@@ -71,9 +72,10 @@ def main(
         write_predictions,
     )
 
-    classifier = load_classifier(weights)
+    resolve_device(device)
+    classify = ClipReader(weights, assets, face, prior, device, make_views)
+    classifier = classify.classifier
     check_classifier_prior(classifier, prior)
-    classify = _reader(classifier, weights, assets, face, prior, device)
     columns = () if classifier.settings.tells_units else classifier.classes
     if clip is not None:
         facts = classify(listed[0])
@@ -84,7 +86,7 @@ def main(
         return 0
     assert out is not None  # _asked has seen to it
     settings = {"weights": weights_state(weights), "face": face, "prior": prior, "device": device}
-    found = predict_many(listed, classify, out, settings)
+    found = predict_many(listed, classify, out, settings, workers)
     paths = write_predictions(out, found, columns)
     if not found.facts:
         first = found.faults[0]["fault"]
@@ -118,83 +120,15 @@ def _asked(
     return list_clips(clips, root)
 
 
-def _reader(
-    classifier: "Classifier",
-    weights: Path | None,
-    assets: Path | None,
-    face: int | None,
-    prior: tuple[float, ...],
-    device: str,
-) -> "Callable[[ListedClip], dict]":
-    """What reads a clip: its facts, as --json prints them."""
-    from data.faces import load_face_finder
-    from data.landmarks import choose_finder
-    from data.views import MakeViews
-    from deca.clip_views import make_views
-    from loso.device import resolve_device
-    from loso.predict import (
-        Prediction,
-        clip_batch,
-        find_expression,
-        pick_frames,
-        predict,
-        read_clip,
-    )
-
-    faces = load_face_finder(choose_finder(), face)
-    where = resolve_device(device)
-
-    @cache
-    def views() -> MakeViews:
-        return make_views(classifier.views_by, assets, str(where), classifier.settings.views_show)
-
-    def classify(clip: "ListedClip") -> dict:
-        name = str(clip.path)
-        picked = pick_frames(clip.path, clip.onset, clip.apex, faces)
-        seen = find_expression(picked, name)
-        if seen is not None and seen.motion == 0:  # there is nothing to read
-            found = Prediction({})
-        else:
-            readings = read_clip(classifier, picked, views(), name)
-            batch = clip_batch(picked, readings, classifier.settings, where)
-            found = predict(classifier, batch, where, prior)
-        return {
-            "clip": name,
-            "onset": picked.onset_number,
-            "apex": picked.apex_number,
-            "face": {
-                "onset": picked.onset_face and picked.onset_face.found_by,
-                "apex": picked.apex_face and picked.apex_face.found_by,
-            },
-            "prediction": found.label if seen is None or seen.found else NONE,
-            "expression": seen and _evidence(seen),
-            "classes": {name: round(score, 4) for name, score in found.classes.items()},
-            "action_units": {str(unit): round(float(p), 4) for unit, p in found.units.items()},
-            "weights": str(weights or "synthetic"),
-            "networks": len(classifier.networks),
-            "prior": list(prior) or "even",
-        }
-
-    return classify
-
-
 def _wrote(paths: list[Path]) -> str:
     return f"wrote {' and '.join(map(str, paths))}"
-
-
-def _evidence(seen: "Evidence") -> dict:
-    return {
-        "found": seen.found,
-        "motion": round(seen.motion, 6),
-        "noise": round(seen.noise, 6),
-        "ratio": round(seen.ratio, 3),
-        "threshold": seen.threshold,
-    }
 
 
 def _print_table(facts: dict) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from loso.clip_reader import NONE
 
     if facts["apex"] is not None:
         print(f"{facts['clip']}: onset {facts['onset']}, apex {facts['apex']}")

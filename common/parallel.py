@@ -4,16 +4,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from typing import TypeVar
 
 import cv2
 from threadpoolctl import threadpool_limits
 
 from .errors import UserError
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def cores() -> int:
@@ -42,6 +46,29 @@ def worker_pool(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def as_done(
+    work: Callable[[Item], Found],
+    items: Sequence[Item],
+    workers: int,
+    start: Callable,
+    *arguments: object,
+) -> Iterator[tuple[int, Found]]:
+    """Do what is to be done with each item -> its place and what came of it, as it is done.
+
+    workers: at once, in a worker_pool of `start` and its arguments; with one, or for one item,
+    here, in order, and on one thread as there.
+    """
+    if workers == 1 or len(items) < 2:
+        with fixed_threads(1):
+            for i, item in enumerate(items):
+                yield i, work(item)
+        return
+    with worker_pool(min(workers, len(items)), start, *arguments) as pool:
+        jobs = {pool.submit(work, item): i for i, item in enumerate(items)}
+        for job in as_completed(jobs):
+            yield jobs.pop(job), job.result()
 
 
 @contextmanager

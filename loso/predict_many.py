@@ -1,16 +1,21 @@
 """Predictions of many clips: one after the other, kept as they are made, in CSV and JSON."""
 
+import contextlib
+import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from common.errors import UserError, warn
 from common.files import write_whole
-from common.progress import Bar, progress_bar
+from common.parallel import as_done
+from common.progress import progress_bar
 from data.clip_list import ListedClip
 from data.disk.file_kinds import clip_name, is_video
 from data.disk.video_file import frame_rate, frame_times
@@ -41,8 +46,12 @@ def predict_many(
     classify: Callable[[ListedClip], dict],
     out: Path,
     settings: dict,
+    workers: int = 1,
 ) -> Predictions:
     """Classify each clip; a UserError of one is named in a warning and the others go on.
+
+    workers: clips that are read at once, by processes of their own if more than one: `classify`
+    has to be picklable then. Results do not depend on it.
 
     classify: a clip's facts, with `clip`, `onset`, `apex`, `prediction`, `classes` and
     `action_units`. out: a folder that keeps each clip's facts from the moment they are known, so
@@ -58,14 +67,17 @@ def predict_many(
     if facts:
         warn(f"going on after {len(facts)} clips read before, {len(clips) - len(facts)} to go")
     with write_whole(part) as anew:  # without a line that a stop cut off
-        lines = [settings, *({"key": keys[i], "facts": facts[i]} for i in facts)]
-        anew.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        kept_lines = [settings, *({"key": keys[i], "facts": facts[i]} for i in facts)]
+        anew.write_text("".join(json.dumps(line) + "\n" for line in kept_lines), encoding="utf-8")
     try:
         with progress_bar("clips", len(clips), len(facts)) as bar:
-            for i, clip in enumerate(clips):
-                if i in facts:
-                    continue
-                found = _read(clip, classify, bar)
+            todo = [i for i in range(len(clips)) if i not in facts]
+            wanted = [clips[i] for i in todo]
+            read = partial(_read, classify)
+            for at, (found, lines) in as_done(read, wanted, workers, torch.set_num_threads, 1):
+                i = todo[at]
+                for said in lines:
+                    bar.say(said)
                 if "fault" in found:
                     faults[i] = found
                 else:
@@ -134,18 +146,21 @@ def weights_state(weights: Path | None) -> list:
     return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
-def _read(clip: ListedClip, classify: Callable[[ListedClip], dict], bar: Bar) -> dict:
-    """A clip's facts, or its fault."""
+def _read(classify: Callable[[ListedClip], dict], clip: ListedClip) -> tuple[dict, list[str]]:
+    """A clip's facts, or its fault, and the warnings on the way."""
+    said = io.StringIO()
     try:
         if clip.fault:
             raise UserError(clip.fault)
-        return as_interval(classify(clip), clip)
+        with contextlib.redirect_stderr(said):
+            facts = as_interval(classify(clip), clip)
     except UserError as error:
-        bar.say(f"warning: left out: {error}")
-        return {"clip": str(clip.path), "fault": str(error)}
+        lines = [*said.getvalue().splitlines(), f"warning: left out: {error}"]
+        return {"clip": str(clip.path), "fault": str(error)}, lines
     except Exception as error:
         error.add_note(f"while reading {clip.path}")
         raise
+    return facts, said.getvalue().splitlines()
 
 
 def _row(facts: dict, classes: Sequence[str]) -> dict:

@@ -66,6 +66,12 @@ def test_a_list_is_read_and_its_faults_are_named(corpus, tmp_path):
     assert table(tmp_path / "alone").loc[0].equals(found.loc[0])
     assert len(kept["faults"]) == 2
     assert call("predict.py", *arguments, "--strict").returncode == 1
+    # As many at once as one likes.
+    out = ("--out", tmp_path / "two", "--workers", 2)
+    done = call("predict.py", *arguments[:-2], *out)
+    assert done.returncode == 0 and done.stderr.count("warning: left out: ") == 2
+    for name in ("predictions.csv", "predictions.json"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 def test_an_index_gives_onset_apex_and_offset(corpus, tmp_path):
@@ -156,6 +162,7 @@ def test_faults_of_the_command_are_one_line(corpus, tmp_path):
         ((), "one of --clip and --clips"),
         (("--clip", corpus, "--clips", corpus), "one of --clip and --clips"),
         (("--clips", corpus), "--out names the folder"),
+        (("--clips", corpus, *out, "--workers", 0), "--workers 0: at least 1"),
         (("--clips", corpus, *out, "--apex", 3), "--onset and --apex go with --clip"),
         (("--clips", tmp_path / "gone", *out), "no such folder, list or index"),
         (("--clips", tmp_path / "empty.txt", *out), "names no clip"),

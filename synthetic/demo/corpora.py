@@ -2,7 +2,6 @@
 
 import functools
 import shutil
-from concurrent.futures import as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from common.errors import UserError
-from common.parallel import cores, fixed_threads, worker_pool
+from common.parallel import as_done, cores
 from common.progress import progress_bar
 from deca.anny.head import load_head
 from synthetic.claim import claim
@@ -84,17 +83,9 @@ def render_clips(
         return
     load_head()  # built once, before workers ask for it
     with progress_bar("drawing the demo set, clips", len(missing)) as bar:
-        if workers == 1 or len(missing) == 1:
-            with fixed_threads(1):
-                for clip in missing:
-                    draw_clip(out, seed, clip, glasses)
-                    bar.advance()
-            return
-        with worker_pool(min(workers, len(missing)), torch.set_num_threads, 1) as pool:
-            jobs = [pool.submit(draw_clip, out, seed, clip, glasses) for clip in missing]
-            for done in as_completed(jobs):
-                done.result()
-                bar.advance()
+        draw = functools.partial(draw_clip, out, seed, glasses=glasses)
+        for _ in as_done(draw, missing, workers, torch.set_num_threads, 1):
+            bar.advance()
 
 
 @functools.lru_cache(2)  # with and without glasses; clips come subject by subject

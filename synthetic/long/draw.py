@@ -1,7 +1,7 @@
 """The long demo set: videos of minutes in the layouts of CAS(ME)² and SAMM long videos."""
 
+import functools
 import shutil
-from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ import torch
 
 from common.errors import UserError
 from common.files import write_whole
-from common.parallel import cores, fixed_threads, worker_pool
+from common.parallel import as_done, cores
 from common.progress import progress_bar
 from deca.anny.head import load_head
 from synthetic.claim import claim
@@ -88,17 +88,9 @@ def _draw_missing(out: Path, seed: int, videos: list[Video], workers: int, files
     missing.sort(key=lambda video: -video.frames)  # the longest first, so that none is left alone
     load_head()  # built once, before workers ask for it
     with progress_bar("drawing long videos", len(missing)) as bar:
-        if workers == 1 or len(missing) == 1:
-            with fixed_threads(1):
-                for video in missing:
-                    draw_video(out, seed, video, files)
-                    bar.advance()
-            return
-        with worker_pool(min(workers, len(missing)), torch.set_num_threads, 1) as pool:
-            jobs = [pool.submit(draw_video, out, seed, video, files) for video in missing]
-            for done in as_completed(jobs):
-                done.result()
-                bar.advance()
+        draw = functools.partial(draw_video, out, seed, files=files)
+        for _ in as_done(draw, missing, workers, torch.set_num_threads, 1):
+            bar.advance()
 
 
 def draw_video(out: Path, seed: int, video: Video, files: Kind = "frames") -> None:
