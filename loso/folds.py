@@ -134,9 +134,13 @@ def _checked(folds: list[Fold], index: pd.DataFrame, classes: int) -> list[Fold]
     for fold in folds:
         missing = sorted(set(range(classes)) - set(labels[fold.train]))
         if missing:
+            there = sorted(set(index["data"].iloc[fold.train]))
+            hint = "add clips of other subjects"
+            if len(there) < index["data"].nunique():
+                hint = f"{' and '.join(there)} has none; --protocol loso learns from all"
             raise UserError(
                 f"fold {fold.data_sub}: no clip of class {names[missing[0]]} is left "
-                "to train on; add clips of other subjects"
+                f"to train on; {hint}"
             )
     return folds
 

@@ -210,7 +210,9 @@ def test_a_full_disk_leaves_no_part_of_a_video(tmp_path, monkeypatch):
 def test_the_command_line_draws_long_videos(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(draw, "LONG_SIZES", {"casme_sq": LongSize(1, 1, (2.4, 2.5))})
-    monkeypatch.setattr(draw, "draw_video", lambda *arguments: drawn.append(arguments[2].look))
+    monkeypatch.setattr(
+        draw, "draw_video", lambda *arguments, files: drawn.append(arguments[2].look)
+    )
     out = tmp_path / "d"
     done = call("prepare_data.py", "demo", "--out", out, "--long", "--look", "far", "--seed", 2)
     assert done.returncode == 0, done.stderr

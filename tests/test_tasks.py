@@ -183,6 +183,9 @@ def test_megc_2018_is_two_corpora_and_five_classes():
     index = index_of({"casme2": 3, "samm": 3}, 5, "objective")
     base = {"dataset": "casme2_samm", "task": "objective", "classes": 5}
     composite = plan_folds(index, Settings(**base, protocol="cde"))
+    lacking = index[(index["data"] != "samm") | (index["label"] != 4)]
+    with pytest.raises(UserError, match=r"no clip of class .* to train on; samm has none; --proto"):
+        plan_folds(lacking, Settings(**base, protocol="hde"))
     held_out = plan_folds(index, Settings(**base, protocol="hde"))
     assert len(composite) == 6
     assert [fold.data_sub for fold in held_out] == ["casme2", "samm"]
