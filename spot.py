@@ -53,8 +53,6 @@ def main(
     settings = SpotSettings(fps, first, face)
     videos, failed = spot_videos(list_videos(video), out, settings, workers)
     say_spotted(videos, failed, out)
-    if not videos:
-        raise UserError("none of the videos could be read")
     if page or overlay:
         from report.spotting.files import write_files
 

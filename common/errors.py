@@ -11,7 +11,12 @@ def warn(message: str) -> None:
     """Print one `warning:` line on stderr; the same message is printed once a process."""
     if message not in _warned:
         _warned.add(message)
-        print(f"warning: {message}", file=sys.stderr, flush=True)
+        print(f"warning: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def one_line(message: object) -> str:
+    """A message in a line, whatever the names of files in it hold."""
+    return " ".join(str(message).splitlines())
 
 
 _warned: set[str] = set()

@@ -8,6 +8,13 @@ from pathlib import Path
 from .errors import UserError
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder; UserError unless files can be written into it, before work that takes long."""
+    with write_whole(folder / ".writable") as part:
+        part.touch()
+    (folder / ".writable").unlink()
+
+
 @contextmanager
 def write_whole(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well.

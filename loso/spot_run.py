@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 
-from common.errors import UserError
+from common.errors import UserError, one_line
+from common.files import check_writable
 from common.parallel import fixed_threads, worker_pool
 from common.progress import Bar, progress_bar
 from data.clip_list import read_list
@@ -52,8 +53,10 @@ def list_videos(given: Path) -> dict[str, Path]:
     videos, or a .txt with one of those a line. UserError where there is none."""
     if given.suffix.lower() == ".txt" and given.is_file():
         paths = read_list(given, given.parent, "--video")
-    elif given.is_dir() and not any(is_image(path) for path in given.iterdir()):
+    elif given.is_dir():
         paths = ClipFolders(given).clips()
+        if not paths and any(is_image(path) for path in given.iterdir()):
+            paths = [given]  # of images without numbers: what reads them says so
     else:
         paths = [given]
     if not paths:
@@ -77,7 +80,9 @@ def spot_videos(
     videos: dict[str, Path], out: Path, settings: SpotSettings, workers: int = 1
 ) -> tuple[list[dict], dict[str, str]]:
     """Look through videos by name and write what is found below `out` -> each one's spotting.json
-    as facts, and why others could not be read. Results do not depend on `workers`."""
+    as facts, and why others could not be read. Results do not depend on `workers`. UserError where
+    none can be read, or nothing be written to `out`."""
+    check_writable(out)
     films: dict[str, Film] = {}
     failed: dict[str, str] = {}
     for name, path in videos.items():
@@ -101,6 +106,10 @@ def spot_videos(
         raise KeyboardInterrupt("the same command goes on from there") from None
     in_order = [done[name] for name in videos if name in done]
     write_tables(out, in_order, failed)
+    if not in_order:
+        fault = next(iter(failed.values()))
+        several = f"none of the {len(failed)} videos could be read; the first: "
+        raise UserError(f"{several if len(failed) > 1 else ''}{fault}")
     return in_order, failed
 
 
@@ -186,7 +195,7 @@ def say_spotted(videos: list[dict], failed: dict[str, str], out: Path) -> None:
         missed = sum(one["to"] - one["from"] + 1 for one in video["missed"])
         lost = f"; no face in {missed} of {video['frames']} frames" if missed else ""
         told = found if kinds else "no expression"
-        print(f"{video['name']}: {told} in {video['seconds']:.0f} s{lost}")
+        print(f"{one_line(video['name'])}: {told} in {video['seconds']:.0f} s{lost}")
     for name, fault in failed.items():
-        print(f"{name}: {fault}", file=sys.stderr)
+        print(one_line(f"{name}: {fault}"), file=sys.stderr)
     print(f"{len(videos)} of {len(videos) + len(failed)} videos: {out / 'intervals.csv'}")

@@ -209,7 +209,7 @@ def test_two_at_once_find_what_one_finds(smile, spotted, tmp_path):
         (("--video", "none.avi"), "--video none.avi: no such file or folder"),
         (("--video", "README.md", "--workers", "0"), "--workers 0: at least 1"),
         (("--video", "README.md", "--face", "0"), "--face 0: faces are counted from 1"),
-        (("--video", "README.md"), "none of the videos could be read"),
+        (("--video", "README.md"), "README.md: not a video that OpenCV can decode"),
         (("--video", "loso"), "no videos and no folders of frames in it"),
     ],
 )
@@ -228,6 +228,68 @@ def test_a_list_names_videos_and_two_of_one_name_are_told_apart(smile, tmp_path)
     (tmp_path / "list.txt").write_text("# two\na/x.avi\n\nb/x.avi\n")
     named = list_videos(tmp_path / "list.txt")
     assert named == {"a_x": tmp_path / "a/x.avi", "b_x": tmp_path / "b/x.avi"}
+
+
+def test_a_folder_of_videos_and_images(smile, frames, tmp_path, monkeypatch):
+    """A poster beside videos hides none of them; frames beside a video are another one."""
+    from loso.spot_run import list_videos
+
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films/x.avi").write_bytes(smile.read_bytes())
+    cv2.imwrite(str(tmp_path / "films/cover.png"), frames[0])
+    assert list_videos(tmp_path / "films") == {"x": tmp_path / "films/x.avi"}
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"films/img{number}.png"), frames[number])
+    assert set(list_videos(tmp_path / "films")) == {"films", "x"}
+    (tmp_path / "odd").mkdir()
+    cv2.imwrite(str(tmp_path / "odd/a.png"), frames[0])
+    done = call("spot.py", "--video", tmp_path / "odd", "--out", tmp_path / "out", "--fps", 30)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_odd_videos_are_a_result_or_a_line(frames, tmp_path):
+    """One frame, three; names with spaces, umlauts and line ends; nothing but sound; no room."""
+    films = tmp_path / "films"
+    films.mkdir()
+    write_timed(films / "one.mp4", frames[:1], [0])
+    write_timed(films / "three.mp4", frames[:3], np.arange(3) / 30)
+    (films / "sp ace \u00fc\nnew.mp4").write_bytes((films / "three.mp4").read_bytes())
+    write_timed(films / "slow.mp4", frames[:8], np.arange(8.0))
+    done = call("spot.py", "--video", films, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "sp ace \u00fc new: no expression in 0 s" in done.stdout
+    assert "one: no expression in 0 s" in done.stdout and "3 of 4 videos" in done.stdout
+    assert done.stderr.count("\n") == 1 and "slow: " in done.stderr
+    assert len(pd.read_csv(tmp_path / "out/intervals.csv")) == 0
+    assert (tmp_path / "out/sp ace \u00fc\nnew/report.html").is_file()
+    (tmp_path / "file").touch()
+    (films / "a\nb.mp4").write_text("no video")
+    for name, out, fault in (
+        ("slow.mp4", "out", "1.14 frames a second; expressions are looked for at 5 to 2000"),
+        ("a\nb.mp4", "out", "a b.mp4: not a video that OpenCV can decode"),
+        ("three.mp4", "file", "cannot write"),
+    ):
+        done = call("spot.py", "--video", films / name, "--out", tmp_path / out)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+        assert fault in done.stderr
+
+
+def test_a_phone_held_upright(frames, tmp_path):
+    """Pictures that lie on their side, and a header that says how to turn them."""
+    lying = [np.ascontiguousarray(np.rot90(frame)) for frame in frames[:12]]
+    path = write_timed(tmp_path / "v.mp4", lying, np.arange(12) / 30)
+    content = path.read_bytes()
+    at = content.index(b"tkhd") + 44  # its matrix: of a quarter turn
+    turn = (0, 65536, 0, -65536, 0, 0, lying[0].shape[0] * 65536, 0, 1 << 30)
+    matrix = b"".join(value.to_bytes(4, "big", signed=True) for value in turn)
+    path.write_bytes(content[:at] + matrix + content[at + 36 :])
+    done = call("spot.py", "--video", path, "--out", tmp_path, "--no-page", "--overlay")
+    assert done.returncode == 0 and "v: no expression in 0 s\n" in done.stdout
+    facts = json.loads((tmp_path / "v/spotting.json").read_text())
+    assert (facts["height"], facts["width"]) == frames[0].shape
+    _, shown = next(timed_frames(tmp_path / "v/overlay.mp4"))
+    assert np.abs(shown[:100, :100].mean(-1) - frames[0][:100, :100]).mean() < 10
 
 
 def test_spotted_intervals_are_scored(spotted, tmp_path):
