@@ -24,7 +24,7 @@ from data.motion.flow import (
     look,
     measured_flow,
 )
-from data.spotting.actions import ACTIONS, COLUMNS, READ, UNITS, unit_levels
+from data.spotting.actions import ACTIONS, COLUMNS, UNITS, unit_levels
 from data.spotting.curves import CHANNELS, RATE, at_rate, curve_channels
 from data.spotting.intervals import MICRO, Candidate, candidates
 from data.spotting.reader import Film, read_some
@@ -38,7 +38,7 @@ WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around t
 # Chosen on drawn long videos (docs/spotting.md): the score that an interval has to reach.
 THRESHOLDS = {"micro": 0.5, "macro": 0.5}
 SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
-CLEAR = 0.04  # of a full unit: below that no side is told from the other
+CLEAR = 0.05  # of a full unit: below that no side is told from the other
 NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO
 LEADS = 2.0  # times the other side's level makes a unit one-sided
 EXPRESSION = [COLUMNS.index(name) for name in ACTIONS if not name.startswith("eyeBlink")]
@@ -199,7 +199,7 @@ def name_units(levels: np.ndarray, probabilities: dict[int, float]) -> list[tupl
             strong, weak = max(left, right), min(left, right)
             one_sided = strong >= CLEAR and strong > LEADS * weak
             side = ("left" if left > right else "right") if one_sided else ""
-            named.append((unit, side, min(strong / READ[unit], 1.0)))
+            named.append((unit, side, min(strong, 1.0)))
     return sorted(named, key=lambda one: -one[2])
 
 

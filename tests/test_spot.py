@@ -15,7 +15,7 @@ from timed_videos import write_timed
 from data.disk.video_file import timed_frames
 from data.landmarks import load_landmark_finder
 from data.spotting import track as tracks
-from data.spotting.actions import COLUMNS, READ, action_reader, unit_levels
+from data.spotting.actions import COLUMNS, action_reader, unit_levels
 from data.spotting.curves import RATE, at_rate, curve_channels
 from data.spotting.follow import Follower
 from data.spotting.intervals import candidates, overlap
@@ -416,7 +416,7 @@ def test_kinds_units_and_boxes():
     levels[8], levels[4] = (0.5, 0.1), (0.2, 0.19)  # AU12 left, AU6
     named = name_units(levels, {12: 0.9, 6: 0.8, 1: 0.7, 2: 0.6})
     assert [(unit, side) for unit, side, _ in named] == [(12, "left"), (6, ""), (1, "")]
-    assert named[0][2] == pytest.approx(0.5 / READ[12]) and named[2][2] == 0
+    assert named[0][2] == pytest.approx(0.5) and named[2][2] == 0
     assert name_units(levels, {}) == []
     frame = np.array([[[0, -10, 50], [20, 0, 5]]], float)
     assert boxes(frame).tolist() == [[40, 5, 50, 25]]

@@ -8,11 +8,12 @@ from common.errors import UserError
 from data.spotting.actions import COLUMNS, action_reader
 from data.spotting.intervals import MICRO
 from deca.anny.head import load_head
+from synthetic.long import learning
 from synthetic.motion.actions import UNIT_NUMBERS
 from synthetic.motion.domains import PLAIN
 from synthetic.motion.streams import make_stream
 from synthetic.motion.timelines import RATE, Life, draw_timeline
-from tools import make_spotter
+from tools import make_spotter, spotter_data
 
 CALM = Life(
     micro=(10, 10), macro=(5, 5), blinks=(0, 0), glances=(0, 0), speech=(0, 0), turns=(0, 0),
@@ -62,9 +63,8 @@ def test_smiles_are_read_where_they_are():
         assert np.corrcoef(read[:, COLUMNS.index(name)], true[:, side])[0, 1] > 0.85
 
 
-def test_the_network_learns_from_streams(monkeypatch):
-    monkeypatch.setattr(make_spotter, "FRAMES", 300)
-    curves, timelines = make_spotter.draw_curves(8, 1, (PLAIN,), action_reader())
+def test_the_network_learns_from_streams():
+    curves, timelines = spotter_data.draw_curves(8, 1, (PLAIN,), action_reader(), 300)
     inside, reach, counted = make_spotter.aims(timelines[0])
     for event in timelines[0].expressions:
         kind = int(event.kind == "macro")
@@ -84,9 +84,39 @@ def test_scores_become_shares_of_right_ones():
     scores = rng.uniform(0.05, 0.95, 5000)
     slope, offset = make_spotter.calibrate(scores, rng.random(5000) < scores**2)
     odds = np.log(0.7 / 0.3)
-    assert 1 / (1 + np.exp(-(slope * odds + offset))) == pytest.approx(0.49, abs=0.05)
+    # In life there are a quarter as many expressions, and as much else.
+    share = 0.49 / 4 / (0.49 / 4 + 0.51)
+    assert 1 / (1 + np.exp(-(slope * odds + offset))) == pytest.approx(share, abs=0.04)
     with pytest.raises(UserError, match="nothing is spotted, right and wrong"):
         make_spotter.calibrate(scores, np.zeros(5000, bool))
+
+
+def test_films_are_drawn_followed_and_read_once(tmp_path, monkeypatch):
+    """A tiny film of the real format: amounts of motions, frame by frame, beside what happened."""
+    monkeypatch.setattr(learning, "SECONDS", 2.0)
+    reader, films = action_reader(), range(5000, 5001)
+    spotter_data.follow_films(films, tmp_path, reader, 1)
+    records = sorted(tmp_path.glob("*.npz"))
+    assert len(records) == 2 and len(list(tmp_path.glob("*.avi"))) == 1
+    written = [path.stat().st_mtime_ns for path in records]
+    spotter_data.follow_films(films, tmp_path, reader, 1)
+    assert [path.stat().st_mtime_ns for path in records] == written
+    (amounts, life), _ = spotter_data.films_followed(films, tmp_path)
+    assert amounts.shape == (60, reader.weights.shape[1]) and len(life.actions) == 60
+    assert np.isfinite(amounts).all() and np.abs(amounts[-1]).max() > 0
+    moved, changed = spotter_data.film_pairs(films, tmp_path)
+    assert len(moved) == len(changed) == 2 * spotter_data.FILM_PAIRS
+    weights = make_spotter.ridge(moved, changed)
+    assert weights.shape == reader.weights.shape
+    judged = make_spotter.judge_actions(weights, (moved, changed))
+    assert judged["pitch"] > 0.9  # it was fitted to them
+
+
+def test_a_camera_of_fewer_frames_shows_the_same_course():
+    values = np.sin(np.arange(300)[:, None] / 20 + np.arange(43)).astype(np.float32)
+    for rate in (20.0, 24.3, 30.0):
+        thinned = make_spotter._thinned(values, rate)
+        assert thinned.shape == values.shape and np.abs(thinned - values).max() < 0.01
 
 
 def test_the_tool_says_when_it_has_too_little():

@@ -1,10 +1,11 @@
-"""Make the spotter's weights from synthetic motion alone: no real face, nothing fetched.
+"""Make the spotter's weights from synthetic motion and drawn films: no real face, nothing fetched.
 
 python -m tools.make_spotter
 
-First the linear map from flow to facial actions (data/spotting/actions.npz), then the network
-that finds expressions in their curves (models/weights/spotter.safetensors), and what its scores
-are worth: the share of right ones among intervals of one score, on people it did not learn from.
+First the motions that faces make (data/spotting/motions.npz), then the linear map from their
+amounts to facial actions (data/spotting/actions.npz), then the network that finds expressions in
+the curves of these (models/weights/spotter.safetensors), and what its scores are worth: the share
+of right ones among intervals of one score, on films that it did not learn from.
 """
 
 import json
@@ -19,27 +20,33 @@ from threadpoolctl import threadpool_limits
 from common.cli import run_script
 from common.errors import UserError
 from common.files import write_whole
-from common.progress import progress_bar
 from data.motion.flow import MOTION_SIZE
-from data.spotting.actions import ACTIONS, COLUMNS, FILE, ActionReader, without_plane
-from data.spotting.curves import CHANNELS, RATE, curve_channels
+from data.spotting.actions import COLUMNS, FILE, ActionReader
+from data.spotting.curves import CHANNELS, RATE, at_rate, curve_channels
+from data.spotting.fit import FILE as MOTIONS_FILE
+from data.spotting.fit import Motions, known_motions
 from data.spotting.intervals import LEAST, Candidate, candidates, overlap
-from deca.anny.head import load_head
 from loso.spotting import WEIGHTS
 from models.spotter import Spotter, spotter_loss
-from synthetic.motion.domains import HELD_OUT, TRAINING, Domain
-from synthetic.motion.streams import VERSION, make_stream
-from synthetic.motion.timelines import Life, Timeline
+from synthetic.long.looks import look_of
+from synthetic.motion.domains import HELD_OUT, TRAINING
+from synthetic.motion.streams import VERSION
+from synthetic.motion.timelines import Timeline
+from tools.spotter_data import (
+    draw_curves,
+    draw_pairs,
+    film_pairs,
+    films_followed,
+    follow_films,
+)
 
-PAIRS = 40  # of frames, of each person
-APART = 90  # frames at most
-PENALTY = 2e-6  # of the ridge regression, in squared face widths: the best on the held-out domain
-# Much happens at once, so that little is taken for something else.
-BUSY = Life(
-    micro=(10, 20), macro=(15, 30), blinks=(10, 25), glances=(10, 20), speech=(1, 4), turns=(2, 6),
-    fidgets=(2, 5), macro_strength=(0.15, 0.8), sway=(0.002, 0.02), turn_size=(0.03, 0.15), still=0,
-)  # fmt: skip
-FRAMES = int(60 * RATE)  # of a stream
+PEOPLE = 300  # whose motions are drawn
+MOTIONS = 120  # principal ones
+PENALTY = 0.01  # of the ridge regression, in amounts' squares
+FRAMES = 1200  # of a stream, as of a film
+FIRST_FILM, JUDGED = 5000, 8  # seeds of films; of every so many one is kept to judge by
+FILM_SHARE = 8  # times a film is looked at while a stream is once
+RATES = (20.0, 30.0)  # frames a second that a camera may give
 BATCH, FASTEST = 8, 3e-3
 CORE = 0.3  # of an interval's length to both sides of its middle: where a score has to be high
 EITHER = (11, 21)  # frames: an expression of such a length may look micro or macro
@@ -52,66 +59,27 @@ MIRROR = [
 SIGN = np.array([-1 if n in ("gaze left", "yaw", "roll") else 1 for n in COLUMNS], np.float32)
 
 
-def targets(actions: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Actions (T, A) and turns (T, 3) -> the columns (T, K)."""
-    at = {name: i for i, name in enumerate(load_head().actions)}
-    named = [actions[:, at[name]] for name in ACTIONS]
-    left = actions[:, at["eyeLookOutLeft"]] - actions[:, at["eyeLookInLeft"]]
-    up = actions[:, at["eyeLookUpLeft"]] - actions[:, at["eyeLookDownLeft"]]
-    return np.stack([*named, left, up, *turn.T], 1)
+def principal_motions(seed: int) -> np.ndarray:
+    """(MOTIONS, 2, S, S): what moves together in synthetic faces, each times its usual amount."""
+    flows, _ = draw_pairs(PEOPLE, seed, TRAINING, exact=True)
+    flat = flows.reshape(len(flows), -1)
+    squares, axes = np.linalg.eigh(flat.T @ flat / len(flat))
+    largest = np.argsort(-squares)[:MOTIONS]
+    fields = (axes[:, largest] * np.sqrt(squares[largest])).T
+    return fields.reshape(MOTIONS, 2, MOTION_SIZE, MOTION_SIZE).astype(np.float16)
 
 
-def draw_pairs(
-    people: int, seed: int, domains: tuple[Domain, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flow between two frames of synthetic streams (N, 2 S S), and what changed (N, K)."""
-    flows, changes = [], []
-    with progress_bar("people", people) as bar:
-        for i in range(people):
-            stream = make_stream(seed, domains[i % len(domains)], i // len(domains), 600, BUSY)
-            rng = np.random.default_rng([seed, i, 5])
-            first = rng.integers(0, len(stream.flow) - 1, PAIRS)
-            second = np.clip(first + rng.integers(-APART, APART, PAIRS), 0, len(stream.flow) - 1)
-            for k, event in enumerate(stream.timeline.expressions[: PAIRS // 2]):
-                first[k], second[k] = event.onset, event.apex
-            flows.append((stream.flow[second] - stream.flow[first]).reshape(PAIRS, -1))
-            values = targets(stream.timeline.actions, stream.timeline.turn)
-            changes.append(values[second] - values[first])
-            bar.advance()
-    return np.concatenate(flows), np.concatenate(changes)
+def ridge(amounts: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """The map (K, M) from amounts (N, M) to changes (N, K)."""
+    gram = amounts.T @ amounts / len(amounts) + PENALTY * np.eye(amounts.shape[1])
+    return np.linalg.solve(gram, amounts.T @ changes / len(amounts)).T.astype(np.float32)
 
 
-def fit_actions(people: int, seed: int) -> np.ndarray:
-    """The ridge regression (K, 2 S S)."""
-    project = without_plane()
-    side = MOTION_SIZE**2
-    flows, changes = draw_pairs(people, seed, TRAINING)
-    flat = (flows.reshape(-1, side) @ project.T).reshape(len(flows), -1)
-    gram = flat.T @ flat + PENALTY * len(flows) * np.eye(2 * side)
-    weights = np.linalg.solve(gram, flat.T @ changes).T
-    return (weights.reshape(-1, side) @ project).reshape(len(COLUMNS), -1).astype(np.float16)
-
-
-def judge_actions(weights: np.ndarray, people: int, seed: int) -> dict[str, float]:
-    """The correlation of each column with what changed, on other people of a held-out domain."""
-    flows, changes = draw_pairs(people, seed, HELD_OUT)
-    read = flows @ weights.astype(np.float32).T
-    pairs = zip(COLUMNS, read.T, changes.T)
-    return {name: round(float(np.corrcoef(a, b)[0, 1]), 2) for name, a, b in pairs}
-
-
-def draw_curves(
-    people: int, seed: int, domains: tuple[Domain, ...], reader: ActionReader
-) -> tuple[list[np.ndarray], list[Timeline]]:
-    """Columns (T, K) as they are read of streams, and what happened in each."""
-    curves, timelines = [], []
-    with progress_bar("streams", people) as bar:
-        for i in range(people):
-            stream = make_stream(seed, domains[i % len(domains)], i // len(domains), FRAMES)
-            curves.append(reader.read(stream.flow).astype(np.float32))
-            timelines.append(stream.timeline)
-            bar.advance()
-    return curves, timelines
+def judge_actions(weights: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """The correlation of each column with what changed."""
+    amounts, changes = pairs
+    columns = zip(COLUMNS, (amounts @ weights.T).T, changes.T)
+    return {n: round(float(np.corrcoef(a, b)[0, 1]), 2) for n, a, b in columns if b.std() > 0}
 
 
 def aims(timeline: Timeline) -> np.ndarray:
@@ -132,13 +100,22 @@ def aims(timeline: Timeline) -> np.ndarray:
 
 
 def varied(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Columns (T, K), mirrored at random, each weaker or stronger, with noise."""
+    """Columns (T, K), mirrored at random, each weaker or stronger, with noise, of fewer frames."""
     if rng.random() < 0.5:
         values = values[:, MIRROR] * SIGN
+    if rng.random() < 0.5:
+        values = _thinned(values, rng.uniform(*RATES))
     gain = rng.uniform(0.7, 1.3, (1, values.shape[1])) * rng.uniform(0.8, 1.25)
     noise = np.exp(rng.uniform(*np.log((0.0005, 0.01))))
     grain = rng.standard_normal(values.shape, dtype=np.float32)
     return values * gain.astype(np.float32) + np.float32(noise) * grain
+
+
+def _thinned(values: np.ndarray, rate: float) -> np.ndarray:
+    """What is left of columns (T, K) at RATE of a camera with `rate` frames a second."""
+    kept = np.unique(np.round(np.arange(0, len(values) - 1, RATE / rate)).astype(int))
+    kept = np.append(kept, len(values) - 1)
+    return at_rate(values[kept], kept / RATE)
 
 
 def train(curves: list[np.ndarray], timelines: list[Timeline], epochs: int, seed: int) -> Spotter:
@@ -195,11 +172,15 @@ def judge(
 
 
 def calibrate(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """a, b: an interval of score s is right with the probability sigmoid(a logit(s) + b)."""
+    """a, b: an interval of score s is right with the probability sigmoid(a logit(s) + b).
+
+    Films are busier than life: right ones count for as much less.
+    """
     if not 0 < right.sum() < len(right):
         raise UserError("too few streams or epochs: nothing is spotted, right and wrong")
     odds = np.log(scores / (1 - scores))[:, None]
-    model = LogisticRegression(C=1e3).fit(odds, right)
+    often = np.where(right, 1 / look_of("learn", 0).busy, 1.0)
+    model = LogisticRegression(C=1e3).fit(odds, right, sample_weight=often)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
@@ -210,51 +191,82 @@ def best_f1(scores: np.ndarray, right: np.ndarray, true: int) -> float:
     return float((2 * hits / (np.arange(1, len(hits) + 1) + true)).max())
 
 
+def make_motions(seed: int) -> Motions:
+    """Draw the motions and write them."""
+    with write_whole(MOTIONS_FILE) as part:
+        np.savez(part, fields=principal_motions(seed))
+    known_motions.cache_clear()
+    return known_motions()
+
+
+def make_reader(
+    motions: Motions, seed: int, films: range, judged: range, work: Path, workers: int
+) -> ActionReader:
+    """Fit the linear map to films, say how good it is on others, and write it."""
+    flows, changes = draw_pairs(PEOPLE, seed, TRAINING)
+    first = ActionReader(motions, ridge(motions.amounts(flows), changes))  # it sees heads turn
+    follow_films(range(films.start, judged.stop), work, first, workers)
+    weights = ridge(*film_pairs(films, work))
+    told = judge_actions(weights, film_pairs(judged, work))
+    print("linear map, correlation on other films:", told)
+    with write_whole(FILE) as part:
+        np.savez(part, weights=weights.astype(np.float16), columns=np.array(COLUMNS))
+    return ActionReader(motions, weights.astype(np.float16).astype(np.float32))
+
+
+def film_curves(
+    films: range, work: Path, reader: ActionReader
+) -> tuple[list[np.ndarray], list[Timeline]]:
+    """Columns (T, K) as they are read of films, and what happened in each."""
+    followed = list(films_followed(films, work))
+    return [amounts @ reader.weights.T for amounts, _ in followed], [life for _, life in followed]
+
+
 def main(
-    people: int = 1000,
-    streams: int = 1200,
-    epochs: int = 10,
+    films: int = 53,
+    streams: int = 600,
+    epochs: int = 12,
     seed: int = 18,
     out: Path = WEIGHTS,
-    actions: bool = True,
+    work: Path = Path("result/spotter"),
+    workers: int = 2,
 ) -> None:
-    """Fit the linear map, train the network, and say how good both are on people not seen.
+    """Draw motions, films and streams, fit the map, train the network, and judge both.
 
     Args:
-        people: whom the linear map is fitted to.
-        streams: minutes of synthetic motion that the network learns from.
-        epochs: passes over them.
-        seed: of all drawing and training.
+        films: of 40 seconds, each seen by two cameras.
+        streams: of 40 seconds, of synthetic motion without a picture.
+        epochs: passes over films and streams.
+        seed: of all drawing and training; of films the first is 5000.
         out: file of the network's weights.
-        actions: fit the linear map anew; the committed one otherwise.
+        work: folder for films and what was read of them; what is there is not done again.
+        workers: films at once.
     """
-    if people < 20 or streams < BATCH or epochs < 1:
-        raise UserError(f"--people {people} --streams {streams} --epochs {epochs}: too few")
+    if films < JUDGED or streams < BATCH or epochs < 1:
+        raise UserError(f"--films {films} --streams {streams} --epochs {epochs}: too few")
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)  # sums in another order would be other weights
     threadpool_limits(1)
-    if actions:
-        weights = fit_actions(people, seed)
-        print(
-            "linear map, correlation on a held-out domain:", judge_actions(weights, 120, seed + 1)
-        )
-        with write_whole(FILE) as part:
-            np.savez(part, weights=weights, columns=np.array(COLUMNS))
-    with np.load(FILE, allow_pickle=False) as content:
-        reader = ActionReader(content["weights"].astype(np.float32))
-    network = train(*draw_curves(streams, seed + 2, TRAINING, reader), epochs, seed)
-    others = max(streams // 8, 12)
-    known = judge(network, *draw_curves(others, seed + 3, TRAINING, reader))
-    unseen = judge(network, *draw_curves(others, seed + 4, HELD_OUT, reader))
+    kept = films // JUDGED
+    learned = range(FIRST_FILM, FIRST_FILM + films - kept)
+    judged = range(learned.stop, learned.stop + kept)
+    motions = make_motions(seed)
+    reader = make_reader(motions, seed + 1, learned, judged, work, workers)
+    curves, lives = draw_curves(streams, seed + 2, TRAINING, reader, FRAMES)
+    seen, lived = film_curves(learned, work, reader)
+    network = train(curves + seen * FILM_SHARE, lives + lived * FILM_SHARE, epochs, seed)
+    known = judge(network, *film_curves(judged, work, reader))
+    unseen = judge(network, *draw_curves(100, seed + 4, HELD_OUT, reader, FRAMES))
     slope, offset = calibrate(known[0], known[1])
     facts = {
-        "command": f"python -m tools.make_spotter --people {people} --streams {streams} "
-        f"--epochs {epochs} --seed {seed}",
+        "command": f"python -m tools.make_spotter --films {films} "
+        f"--streams {streams} --epochs {epochs} --seed {seed}",
         "drawing": VERSION, "calibration": [round(slope, 4), round(offset, 4)],
-        "f1": {"known domains": round(best_f1(*known), 3), "unseen": round(best_f1(*unseen), 3)},
-        "least": LEAST, "data": "synthetic motion of the Anny head; no real face",
+        "f1": {"other films": round(best_f1(*known), 3), "streams of an unseen domain":
+               round(best_f1(*unseen), 3)},
+        "least": LEAST, "data": "synthetic motion and films of the Anny head; no real face",
     }  # fmt: skip
-    print(f"either kind, best F1 on other people: {facts['f1']}")
+    print(f"either kind, best F1: {facts['f1']}")
     with write_whole(out) as part:
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         save_file(state, part, metadata={"made by": json.dumps(facts)})

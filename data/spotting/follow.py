@@ -19,6 +19,7 @@ from data.landmarks import LandmarkFinder
 from data.motion.flow import MOTION_SIZE, face_frame, face_mask
 
 from .actions import COLUMNS, POSE, ActionReader, action_reader
+from .fit import FIRST_NOISE, Anchor, fit_motion, take_anchor
 from .looks import (
     SIDE,
     coarse,
@@ -66,9 +67,9 @@ class Reading:
         return bool(np.isfinite(self.values[0]))
 
 
-def no_face() -> Reading:
+def no_face(columns: int = len(COLUMNS)) -> Reading:
     """A frame without a face."""
-    return Reading(np.full(len(COLUMNS), np.nan, np.float32), np.full((2, 3), np.nan))
+    return Reading(np.full(columns, np.nan, np.float32), np.full((2, 3), np.nan))
 
 
 @dataclass
@@ -83,6 +84,7 @@ class State:
     values: np.ndarray  # (K,) of the reference
     small: bool  # whether the face has few pixels
     age: int = 0  # frames since it was taken
+    noise: float = FIRST_NOISE  # variance of what the fit leaves
 
 
 @dataclass
@@ -97,6 +99,7 @@ class Follower:
     reader: ActionReader = field(default_factory=action_reader)
     state: State | None = None
     count: int = 0
+    _anchor: Anchor | None = None  # of the state's reference
 
     def __post_init__(self) -> None:
         fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -104,6 +107,7 @@ class Follower:
         coarse.setPatchSize(PATCH)
         coarse.setPatchStride(PATCH // 2)
         self._flows = {False: fine, True: coarse}
+        self._columns = len(self.reader.weights)
         for flow in self._flows.values():
             flow.setFinestScale(0)
 
@@ -112,8 +116,8 @@ class Follower:
         self.count += 1
         if self.state is None:
             if (self.count - 1) % SEARCH:
-                return no_face()
-            return self._begin(grey, np.zeros(len(COLUMNS), np.float32))
+                return no_face(self._columns)
+            return self._begin(grey, np.zeros(self._columns, np.float32))
         state = self.state
         look = take_look(grey, state.to_image, state.small)
         flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
@@ -125,7 +129,7 @@ class Follower:
                 return checked
         move = whole_motion(small)
         scaled = small / SIDE * np.array([1, state.aspect], np.float32)[:, None, None]
-        values = state.values + self.reader.read(scaled)
+        values = state.values + self._moved(look, scaled)
         rest = (scaled - plane_flow(move, state.aspect)) * face_mask(MOTION_SIZE)
         moved = float(np.sqrt((rest**2).sum(0).mean()))
         frame = state.to_image @ np.diag([SIDE, SIDE, 1.0])
@@ -152,15 +156,24 @@ class Follower:
         if "state_aspect" in kept:
             arrays = {one.name: kept[f"state_{one.name}"] for one in fields(State)}
             aspect, age = float(arrays.pop("aspect")), int(arrays.pop("age"))
-            small = bool(arrays.pop("small"))
-            self.state = State(**arrays, aspect=aspect, age=age, small=small)
+            small, noise = bool(arrays.pop("small")), float(arrays.pop("noise"))
+            self.state = State(**arrays, aspect=aspect, age=age, small=small, noise=noise)
+
+    def _moved(self, look: np.ndarray, flow: np.ndarray) -> np.ndarray:
+        """What changed (K,) from the reference to a look; flow (2, S, S) in face widths."""
+        state, motions = self.state, self.reader.motions
+        assert state is not None
+        if self._anchor is None or self._anchor.look is not state.reference:
+            self._anchor = take_anchor(state.reference, state.aspect, motions)
+        amounts, state.noise = fit_motion(self._anchor, look, flow, state.noise, motions)
+        return self.reader.weights @ amounts
 
     def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
         """Look for a face, and start on it; no_face() where there is none."""
         points = self._detect(grey)
         if points is None:
             self.state = None
-            return no_face()
+            return no_face(self._columns)
         return self._start(grey, points, values)
 
     def _start(self, grey: np.ndarray, points: np.ndarray, values: np.ndarray) -> Reading:
@@ -202,7 +215,7 @@ class Follower:
             return None
         if self.count % DOUBT == 0 and self._is_gone(grey, points):
             self.state = None
-            return no_face()
+            return no_face(self._columns)
         frame, _ = face_frame(points)
         off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         if farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on

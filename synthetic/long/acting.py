@@ -9,7 +9,7 @@ from synthetic.demo.corpora import rest_actions
 from synthetic.demo.plan import generator
 from synthetic.motion.actions import GAZE, UNITS, names_of
 
-from .looks import LOOKS
+from .looks import look_of
 from .plan import EXPRESSIONS, LAYOUTS, Event, Video
 
 SWAY = (0.012, 0.016, 0.006)  # sd of pitch, yaw, roll in radians
@@ -48,7 +48,8 @@ def act_long(seed: int, video: Video, at: np.ndarray) -> Acting:
             actions[:, columns[name]] += values
     for name, values in _gaze(video, at).items():
         actions[:, columns[name]] += values
-    rotation, shift = _head(rng, video, at, stirring)
+    sway = look_of(video.look, seed).sway
+    rotation, shift = _head(rng, video, at, stirring, sway)
     return Acting(np.clip(actions, 0, 1).astype(np.float32), rotation, shift, _light(video, at))
 
 
@@ -191,10 +192,13 @@ def _light(video: Video, at: np.ndarray) -> np.ndarray:
 
 
 def _head(
-    rng: np.random.Generator, video: Video, at: np.ndarray, stirring: np.ndarray
+    rng: np.random.Generator,
+    video: Video,
+    at: np.ndarray,
+    stirring: np.ndarray,
+    sway: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (T, 3) and shift (T, 3): where the head rests, sway, breath, turns and nods."""
-    sway = LOOKS[video.look].sway
     rotation = rng.normal(0, [0.04, 0.06, 0.02]) + _slow(rng, stirring, SWAY, sway)
     shift = _slow(rng, stirring, DRIFT, sway)
     shift[:, 1] += 0.0004 * np.sin(2 * np.pi * 0.27 * stirring)  # breath

@@ -20,7 +20,7 @@ from synthetic.demo.plan import generator
 
 from .avi import write_avi
 from .film import draw_frames
-from .looks import LOOKS, LookName
+from .looks import LookName, look_of
 from .plan import LongSize, Video, plan_long
 from .tables import TABLES, TRUTH, write_long_tables
 
@@ -96,13 +96,13 @@ def _draw_missing(out: Path, seed: int, videos: list[Video], workers: int, files
 def draw_video(out: Path, seed: int, video: Video, files: Kind = "frames") -> None:
     """Draw one video, which is there only when it is whole."""
     path = video_path(out, video, files)
-    low, high = LOOKS[video.look].quality
+    low, high = look_of(video.look, seed).quality
     rng = generator(seed, "long codec", video.look, video.corpus, video.name)
     quality = int(rng.integers(low, high + 1))
     frames = draw_frames(seed, video)
     if files == "avi":
         with write_whole(path) as part:
-            film = LOOKS[video.look].films[video.corpus]
+            film = look_of(video.look, seed).films[video.corpus]
             jpegs = (_jpeg(frame, quality) for frame in frames)
             write_avi(part, jpegs, video.fps, (film.width, film.height))
         return

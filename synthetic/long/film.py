@@ -14,7 +14,7 @@ from synthetic.demo.plan import generator
 from synthetic.demo.render import Camera, Setting, light_arriving, picture, place_camera
 
 from .acting import NECK, Acting, act_long
-from .looks import LOOKS, Look
+from .looks import Look, look_of
 from .plan import LAYOUTS, Video
 
 CHUNK = 32  # frames whose vertices are in memory at once
@@ -30,7 +30,7 @@ def draw_frames(seed: int, video: Video) -> Iterator[np.ndarray]:
     One chunk is in memory at a time. Where a layout renders fewer frames than the video has,
     those between are blended from their two neighbours.
     """
-    layout, look = LAYOUTS[video.corpus], LOOKS[video.look]
+    layout, look = LAYOUTS[video.corpus], look_of(video.look, seed)
     rng = generator(seed, "long filming", video.look, video.corpus, video.name)
     step = max(1, round(layout.step * video.fps))
     rendered = np.arange(1, video.frames + step, step)

@@ -1,14 +1,18 @@
 """Looks of drawn long videos: how they are filmed and how much their people move.
 
-Thresholds are chosen on one look and reported on the other, as with the domains of motion.
+Thresholds are chosen on one look and reported on another, as with the domains of motion. A third
+is what the spotter learns from (learning.py).
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from synthetic.demo.render import Film
 
 LookName = Literal["plain", "far"]
+AnyLook = Literal["plain", "far", "learn"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Look:
     light: tuple[float, float]  # furthest change of the light, as a logarithm: gradual, at once
     micro: tuple[float, float] = (0.15, 0.6)  # strength, as synthetic.motion.actions.ACTING
     macro: tuple[float, float] = (0.5, 1.0)
+    busy: float = 1.0  # factor of how many expressions there are
 
 
 LOOKS: dict[LookName, Look] = {
@@ -59,3 +64,28 @@ LOOKS: dict[LookName, Look] = {
         macro=(0.4, 0.9),
     ),
 }
+
+
+def look_of(name: AnyLook, seed: int) -> Look:
+    """A look; the one to learn from is another for each seed."""
+    return _to_learn(seed) if name == "learn" else LOOKS[name]
+
+
+def _to_learn(seed: int) -> Look:
+    """Much happens before a good camera, whose faults come later."""
+    rng = np.random.default_rng([seed, 5])
+    return Look(
+        films={"casme_sq": Film(320, 400, 0.46, 0.36)},
+        rates={"casme_sq": 30},
+        noise=(0.0, 0.0001),
+        quality=(97, 97),
+        zoom=(0.9, 1.05),
+        dim=(0.85, 1.1),
+        fill=float(rng.uniform(0.6, 1.1)),
+        sway=float(rng.uniform(0.6, 1.3)),
+        turn=(0.06, 0.3),
+        light=(0.3, 0.18),
+        micro=(0.12, 0.6),
+        macro=(0.3, 1.0),
+        busy=4.0,
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from synthetic.demo.plan import generator
 from synthetic.motion.actions import PATTERNS, SIDED, UNITS
 
-from .looks import LOOKS, Look, LookName
+from .looks import AnyLook, Look, look_of
 
 EMOTIONS = ("negative", "positive", "surprise")  # by class
 MICRO_SECONDS = 0.5  # the longest micro-expression, onset and offset counted in
@@ -86,7 +86,7 @@ class Video:
     corpus: str
     subject: str
     name: str
-    look: LookName
+    look: AnyLook
     fps: int
     frames: int
     events: tuple[Event, ...]
@@ -110,7 +110,7 @@ class LongSize:
     seconds: tuple[float, float] = (60.0, 180.0)
 
 
-def plan_long(seed: int, sizes: dict[str, LongSize], look: LookName = "plain") -> list[Video]:
+def plan_long(seed: int, sizes: dict[str, LongSize], look: AnyLook = "plain") -> list[Video]:
     """Every video of a set, in order of corpus, subject, video."""
     videos = []
     for corpus, size in sizes.items():
@@ -122,9 +122,9 @@ def plan_long(seed: int, sizes: dict[str, LongSize], look: LookName = "plain") -
                 rng = generator(seed, "long", look, corpus, full)
                 low, high = size.seconds
                 seconds = low + (high - low) * rng.beta(1, 2)
-                fps = LOOKS[look].rates[corpus]
+                fps = look_of(look, seed).rates[corpus]
                 frames = round(seconds * fps)
-                events = _plan_events(rng, frames, fps, LOOKS[look])
+                events = _plan_events(rng, frames, fps, look_of(look, seed))
                 videos.append(Video(corpus, subject, full, look, fps, frames, events))
     return videos
 
@@ -167,11 +167,11 @@ def _plan_in_turn(rng: np.random.Generator, frames: int, fps: int, look: Look) -
     wanted: list[tuple[str, float]] = []
     wanted += [
         ("micro", float(rng.uniform(0.14, MICRO_SECONDS)))
-        for _ in range(max(1, _number(rng, minutes, (1, 2.5))))
+        for _ in range(max(1, _number(rng, minutes, (look.busy, 2.5 * look.busy))))
     ]
     wanted += [
         ("macro", 0.6 + 2.4 * float(rng.beta(1.2, 2)))
-        for _ in range(max(1, _number(rng, minutes, (1, 2))))
+        for _ in range(max(1, _number(rng, minutes, (look.busy, 2 * look.busy))))
     ]
     wanted += [("speech", rng.uniform(2, 8)) for _ in range(_number(rng, minutes, (0.7, 1.5)))]
     wanted += [("still", rng.uniform(4, 8)) for _ in range(_number(rng, minutes, (0.5, 1)))]

@@ -34,16 +34,24 @@ class Stream:
 
 
 def make_stream(
-    seed: int, domain: Domain, number: int, frames: int = int(60 * RATE), life: Life = LIFE
+    seed: int,
+    domain: Domain,
+    number: int,
+    frames: int = int(60 * RATE),
+    life: Life = LIFE,
+    exact: bool = False,
 ) -> Stream:
-    """The stream that follows from (seed, domain, number) alone."""
+    """The stream that follows from (seed, domain, number) alone.
+
+    exact: the flow as it is, not what an estimator would make of it.
+    """
     rng = np.random.default_rng([VERSION, seed, zlib.crc32(domain.name.encode()), number, 77])
     head = load_head()
     columns = {name: i for i, name in enumerate(head.actions)}
     timeline = draw_timeline(rng, frames, columns, life)
     view = see_person(head, domain, rng, MOTION_SIZE)
-    flow = _measured(_exact(view, timeline), view, timeline, domain, rng)
-    return Stream(flow, timeline)
+    flow = _exact(view, timeline)
+    return Stream(flow if exact else _measured(flow, view, timeline, domain, rng), timeline)
 
 
 def _exact(view: View, timeline: Timeline) -> np.ndarray:
