@@ -13,6 +13,7 @@ from synthetic.demo.render import Film
 
 LookName = Literal["plain", "far"]
 AnyLook = Literal["plain", "far", "learn"]
+HARSH_FROM = 5054  # seeds of films to learn from: hard light and restless heads too
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ def look_of(name: AnyLook, seed: int) -> Look:
 def _to_learn(seed: int) -> Look:
     """Much happens before a good camera, whose faults come later."""
     rng = np.random.default_rng([seed, 5])
+    fill, sway = float(rng.uniform(0.6, 1.1)), float(rng.uniform(0.6, 1.3))
+    if seed >= HARSH_FROM:  # to both sides of the far look's
+        fill = float(rng.choice([fill, rng.uniform(0.15, 0.3)]))
+        sway = float(rng.choice([sway, rng.uniform(1.9, 2.4)]))
     return Look(
         films={"casme_sq": Film(320, 400, 0.46, 0.36)},
         rates={"casme_sq": 30},
@@ -81,8 +86,8 @@ def _to_learn(seed: int) -> Look:
         quality=(97, 97),
         zoom=(0.9, 1.05),
         dim=(0.85, 1.1),
-        fill=float(rng.uniform(0.6, 1.1)),
-        sway=float(rng.uniform(0.6, 1.3)),
+        fill=fill,
+        sway=sway,
         turn=(0.06, 0.3),
         light=(0.3, 0.18),
         micro=(0.12, 0.6),
