@@ -83,14 +83,13 @@ def test_networks_of_a_stack_are_those_of_folds_alone():
     runner = load_job(settings, clips, CPU).runner
     together = runner.run_stacked(folds, lambda name, record: None)
     for fold, (_, ours) in zip(folds, together, strict=True):
-        _, theirs = runner.run(fold, lambda record: None)
-        start, trained = theirs.state_dict(), ours.state_dict()
-        assert start["fuse.1.num_batches_tracked"] > 5
-        for name, value in start.items():
+        start = {n: v.clone() for n, v in runner._recipe(fold).network.state_dict().items()}
+        theirs = runner.run(fold, lambda record: None)[1].state_dict()
+        for name, value in ours.state_dict().items():
             # Ahead of batch norm a bias has no gradient: Adam enlarges what rounding leaves of it.
             if name != "fuse.0.bias" and not name.endswith(".conv1.bias"):
-                apart = (trained[name].double() - value.double()).abs().mean()
-                assert apart < 1e-5, name  # a weight moves by about 1e-3
+                way, apart = (theirs[name] - x for x in (start[name], value))
+                assert apart.double().abs().mean() <= 0.03 * way.double().abs().mean(), name
 
 
 def test_a_run_that_was_stopped_goes_on_with_other_stacks(tiny, tmp_path):
