@@ -32,17 +32,17 @@ class PictureRunner:
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], Network]:
         """See fold_job.Runner."""
-        recipe = self._recipe(fold)
+        recipe = self.recipe(fold)
         records = train_fold(recipe, fold.data_sub, self.settings.passes, on_epoch)
         return records, recipe.network
 
     def run_stacked(self, folds: list[Fold], tell: Tell) -> list[tuple[list[dict], Network]]:
         """The same of several folds together."""
-        recipes = [self._recipe(fold) for fold in folds]
+        recipes = [self.recipe(fold) for fold in folds]
         records = train_stacked(recipes, self.settings.passes, tell)
         return [(found, recipe.network) for found, recipe in zip(records, recipes)]
 
-    def _recipe(self, fold: Fold) -> PictureRecipe:
+    def recipe(self, fold: Fold) -> PictureRecipe:
         """A fold's network as it starts, and what trains it."""
         settings = self.settings
         torch.manual_seed(fold.seed(settings.seed))

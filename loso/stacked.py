@@ -141,9 +141,10 @@ class _Stack:
         each = tuple(part.contiguous().unflatten(0, (-1, size)) for part in features)
         with autocast(self.source.device, self.recipes[0].half):
             losses = vmap(one)(state, each, targets.unflatten(0, (-1, size)))
-        for name, values in counts.items():
-            for network, value in zip(networks[:number], values):
-                network.get_buffer(name).copy_(value)
+        if counts:
+            own = [net.get_buffer(name) for name in counts for net in networks[:number]]
+            new = [value for values in counts.values() for value in values[:number]]
+            torch._foreach_copy_(own, new)
         return losses[:number]
 
 

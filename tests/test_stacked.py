@@ -8,6 +8,7 @@ import torch
 from experiments import records_of, settings_of
 from safetensors.torch import load_file
 
+from benchmarks.bench_stack import operations
 from benchmarks.gpu.inputs import made_clips
 from common.errors import UserError
 from loso import batches, stacked
@@ -83,7 +84,7 @@ def test_networks_of_a_stack_are_those_of_folds_alone():
     runner = load_job(settings, clips, CPU).runner
     together = runner.run_stacked(folds, lambda name, record: None)
     for fold, (_, ours) in zip(folds, together, strict=True):
-        start = {n: v.clone() for n, v in runner._recipe(fold).network.state_dict().items()}
+        start = {n: v.clone() for n, v in runner.recipe(fold).network.state_dict().items()}
         theirs = runner.run(fold, lambda record: None)[1].state_dict()
         for name, value in ours.state_dict().items():
             # Ahead of batch norm a bias has no gradient: Adam enlarges what rounding leaves of it.
@@ -154,6 +155,14 @@ def test_folds_are_stacked_in_their_order():
 def test_settings_that_no_stack_goes_with(wrong, fault):
     with pytest.raises(UserError, match=fault):
         plan(**{"stack": 2} | wrong)
+
+
+def test_the_benchmark_of_stacks_counts_fewer_operations():
+    settings = plan(epochs=1)
+    clips = made_clips(settings, subjects=4, clips=3, frames=1)
+    job, folds = load_job(settings, clips, CPU), make_folds(clips.index, settings.classes)
+    alone = operations(job, [[fold] for fold in folds])
+    assert operations(job, [folds]) < 0.5 * alone
 
 
 def test_what_cannot_be_stacked_is_told_before_training(monkeypatch):
