@@ -207,4 +207,4 @@ def test_a_batch_augmented_at_once_is_what_it_is_image_by_image(kind, channels, 
     assert sample.flip.any() and not sample.flip.all()
     alone = transforms.augment(stored, sample, 40, views=shown)
     at_once = transforms.augment_at_once(stored, sample, 40, shown)
-    assert torch.allclose(at_once, alone, atol=1e-5)
+    assert torch.allclose(at_once, alone, atol=3e-5)
