@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import tyro
 
-from .errors import UserError, one_line
+from .errors import UserError, joined_lines
 
 
 def run_script(main: Callable | Mapping[str, Callable], argv: list[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def run_script(main: Callable | Mapping[str, Callable], argv: list[str] | None =
         else:
             code = tyro.cli(main, args=argv)
     except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {joined_lines(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         print(f"interrupted{f': {stop}' if str(stop) else ''}", file=sys.stderr)

@@ -11,10 +11,10 @@ def warn(message: str) -> None:
     """Print one `warning:` line on stderr; the same message is printed once a process."""
     if message not in _warned:
         _warned.add(message)
-        print(f"warning: {one_line(message)}", file=sys.stderr, flush=True)
+        print(f"warning: {joined_lines(message)}", file=sys.stderr, flush=True)
 
 
-def one_line(message: object) -> str:
+def joined_lines(message: object) -> str:
     """A message in a line, whatever the names of files in it hold."""
     return " ".join(str(message).splitlines())
 

@@ -4,9 +4,9 @@ torchvision's v2 transforms sample once for a batch; what is here samples for ea
 agrees with torchvision.transforms.v2.functional for each of them (tests/test_transforms.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+from common.errors import warn
 
 from .augmentation import Augment
 from .views import VIEWS_SHOW, ViewsShow
@@ -114,6 +116,8 @@ def augment(
         return to_float(geometry(pictures, sample, size).contiguous(memory_format=layout))
     if pictures.device.type != "cpu":
         return augment_at_once(pictures, sample, size, views)
+    if not views and pictures.shape[1] == 3 and (fast := _compiled()):
+        return fast(pictures, sample, size).contiguous(memory_format=layout)
     # Image by image, each step finds the image in the processor's cache; for work as short as
     # that, a second thread costs more than it does.
     out = torch.empty((*pictures.shape[:2], size, size), memory_format=layout)
@@ -125,6 +129,25 @@ def augment(
     finally:
         torch.set_num_threads(threads)
     return out
+
+
+@cache
+def _compiled() -> Callable[[Tensor, Augmentation, int], Tensor] | None:
+    """What augments frames on a CPU in one pass; None, with a warning, without Numba."""
+    try:
+        from .augment_cpu import augment_frames  # half a second that not every command needs
+    except ImportError:
+        warn("Numba is not installed: full augmentation of frames takes four times as long")
+        return None
+
+    def fast(pictures: Tensor, sample: Augmentation, size: int) -> Tensor:
+        stored = pictures.movedim(1, -1).contiguous().numpy()
+        matrices = _pixel_matrices(sample, size, pictures.shape[-2:]).float().numpy()
+        colour = sample.colour.float().contiguous().numpy()
+        out = augment_frames(stored, matrices, np.array(sample.order), colour, size)
+        return torch.from_numpy(out).movedim(-1, 1)
+
+    return fast
 
 
 def augment_at_once(
@@ -151,14 +174,8 @@ def apply_geometry(images: Tensor, sample: Augmentation, size: int) -> Tensor:
     height, width = images.shape[-2:]
     if not sample.turns:
         return _flip(centre_crop(images, size), sample, lambda x: x.flip(-1))
-    # Output pixel p, seen from the centre -> input pixel R F (p + shift), F the flip.
-    margin = torch.tensor([(width - size) / 2, (height - size) / 2])
-    radians = torch.deg2rad(sample.angle)
-    cos, sin = radians.cos(), radians.sin()
-    mirror = 1.0 - 2.0 * sample.flip
-    rotation = torch.stack([cos * mirror, -sin, sin * mirror, cos], -1).view(-1, 2, 2)
+    rotation, shift = _turned(sample, size, (height, width))
     scale = torch.tensor([2 / width, 2 / height]).view(1, 2, 1)
-    shift = (margin * sample.shift).unsqueeze(-1)
     theta = (
         scale * rotation @ torch.cat([torch.eye(2).expand(len(shift), 2, 2) * size / 2, shift], -1)
     )
@@ -168,6 +185,26 @@ def apply_geometry(images: Tensor, sample: Augmentation, size: int) -> Tensor:
         mode="bilinear",
         align_corners=False,
     )
+
+
+def _turned(sample: Augmentation, size: int, stored: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """R F (B, 2, 2) and shift (B, 2, 1): pixel p of the output -> R F (p + shift) of the input.
+
+    Both seen from their centres, x before y; F is the flip. stored: height and width of the input.
+    """
+    margin = torch.tensor([(stored[1] - size) / 2, (stored[0] - size) / 2])
+    radians = torch.deg2rad(sample.angle)
+    cos, sin = radians.cos(), radians.sin()
+    mirror = 1.0 - 2.0 * sample.flip
+    rotation = torch.stack([cos * mirror, -sin, sin * mirror, cos], -1).view(-1, 2, 2)
+    return rotation, (margin * sample.shift).unsqueeze(-1)
+
+
+def _pixel_matrices(sample: Augmentation, size: int, stored: Sequence[int]) -> Tensor:
+    """The same (B, 2, 3) between pixels counted from the corner."""
+    rotation, shift = (part.double() for part in _turned(sample, size, stored))
+    centre = torch.tensor([[stored[1] - 1.0], [stored[0] - 1.0]], dtype=torch.float64) / 2
+    return torch.cat([rotation, rotation @ (shift - (size - 1) / 2) + centre], -1)
 
 
 def _grid(theta: Tensor, size: int) -> Tensor:

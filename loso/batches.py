@@ -194,13 +194,14 @@ class Features:
 
     def train(self, clips: Tensor, slots: Tensor, sample: Augmentation) -> Batch:
         """Feature maps (B, C, h, w) of samples, flipped as sampled."""
-        return self._kept(sample.flip.long(), clips, slots)
+        return self.kept(sample.flip.long(), clips, slots)
 
     def test(self, clips: Tensor) -> Batch:
         """Feature maps (B, C, h, w) of apex frames as they are."""
-        return self._kept(torch.zeros_like(clips), clips, torch.zeros_like(clips))
+        return self.kept(torch.zeros_like(clips), clips, torch.zeros_like(clips))
 
-    def _kept(self, flip: Tensor, clips: Tensor, slots: Tensor) -> Batch:
+    def kept(self, flip: Tensor, clips: Tensor, slots: Tensor) -> Batch:
+        """Feature maps (B, C, h, w) of samples; flip: int64 (B,), 1 of a mirror image."""
         batch = []
         for features, rows in self.streams:
             which = flip.clamp(max=len(features) - 1) * features.shape[1] + rows[clips, slots]

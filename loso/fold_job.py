@@ -35,6 +35,7 @@ from .records import FORMAT
 from .selection.candidates import candidates, told
 from .selection.nested import Candidate, nested_passes, train_nested
 from .settings import Settings
+from .stacked import Tell
 from .training import OnEpoch
 
 
@@ -162,18 +163,44 @@ def _like_one(runners: list[Runner], settings: Settings) -> Runner | None:
 
 def train_in_turn(job: Job, folds: list[Fold], watch: Watch) -> Generator[Trained, None, None]:
     """Train folds in this process, one after the other: the plain launcher."""
-    for fold in folds:
-        watch.start_fold(fold.data_sub)
-        yield train(job, fold, partial(watch.epoch, fold.data_sub))
+    for group in in_groups(folds, job.settings):
+        for fold in group:
+            watch.start_fold(fold.data_sub)
+        yield from train_group(job, group, watch.epoch)
+
+
+def in_groups(folds: list[Fold], settings: Settings) -> list[list[Fold]]:
+    """The folds that are trained together: --stack of them."""
+    return [folds[i : i + settings.stack] for i in range(0, len(folds), settings.stack)]
+
+
+def train_group(job: Job, group: list[Fold], tell: Tell) -> list[Trained]:
+    """Train and score folds together in this process; seconds are shared out evenly."""
+    if job.settings.stack == 1:
+        (fold,) = group
+        return [train(job, fold, partial(tell, fold.data_sub))]
+    assert isinstance(job.runner, PictureRunner)  # by the rules of settings
+    started = time.monotonic()
+    with fixed_threads(job.settings.cpus_per_fold):
+        done = job.runner.run_stacked(group, tell)
+    seconds = (time.monotonic() - started) / len(group)
+    return [_trained(job, fold, *found, {}, seconds) for fold, found in zip(group, done)]
 
 
 def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
     """Train and score one fold in this process, on --cpus-per-fold threads."""
-    settings, index = job.settings, job.index
     started = time.monotonic()
-    with fixed_threads(settings.cpus_per_fold):
+    with fixed_threads(job.settings.cpus_per_fold):
         epochs, network = job.runner.run(fold, on_epoch)
         nested = _nested(job, fold, epochs, on_epoch)
+    return _trained(job, fold, epochs, network, nested, time.monotonic() - started)
+
+
+def _trained(
+    job: Job, fold: Fold, epochs: list[dict], network: nn.Module, nested: dict, seconds: float
+) -> Trained:
+    """What a fold leaves."""
+    settings, index = job.settings, job.index
     clips = index.assign(clip=clip_titles(index)).iloc[fold.test]
     clips = clips[["data", "subject", "clip", "label"]]
     held_out = [row | {"label": int(row["label"])} for row in clips.to_dict("records")]
@@ -189,7 +216,7 @@ def train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained:
         "epochs": epochs,
         "train_labels": _counts(index.iloc[fold.train], settings),
         **nested,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds, 1),
         "dsnca": VERSION,
     }
     if settings.protocol != "loso" or settings.train_on:
@@ -222,17 +249,22 @@ def _nested(job: Job, fold: Fold, epochs: list[dict], on_epoch: OnEpoch) -> dict
     }
 
 
-def try_train(job: Job, fold: Fold, on_epoch: OnEpoch) -> Trained | Failed:
-    """Train a fold in a worker: what goes wrong is returned, for the driver to raise."""
+def try_train(job: Job, group: list[Fold], tell: Tell) -> list[Trained] | Failed:
+    """Train folds together in a worker: what goes wrong is returned, for the driver to raise."""
     try:
-        return train(job, fold, on_epoch)
+        return train_group(job, group, tell)
     except UserError as error:
         return Failed(str(error), user=True)
     except Exception:
-        return Failed(f"fold {fold.data_sub}\n{traceback.format_exc()}", user=False)
+        return Failed(f"fold {names(group)}\n{traceback.format_exc()}", user=False)
 
 
-def checked(outcome: Trained | Failed) -> Trained:
+def names(group: list[Fold]) -> str:
+    """The folds of a group as a message names them."""
+    return ", ".join(fold.data_sub for fold in group)
+
+
+def checked(outcome: list[Trained] | Failed) -> list[Trained]:
     """A worker's outcome; raises what went wrong there."""
     if isinstance(outcome, Failed):
         raise UserError(outcome.message) if outcome.user else RuntimeError(outcome.message)

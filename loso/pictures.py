@@ -9,6 +9,7 @@ from .batches import Features, Images, Source
 from .folds import Fold
 from .networks import build_network, read_weights
 from .settings import Settings
+from .stacked import Tell, check_stack, train_stacked
 from .training import OnEpoch, PictureRecipe, train_fold
 from .warm_start import warm_start
 
@@ -26,14 +27,27 @@ class PictureRunner:
         if Features.fit(clips, network, settings):
             print(f"the trunk is frozen: its features of {clips.samples} frames are kept")
             self.source = Features(images, network)  # nobody reads the pictures again
+        if settings.stack > 1:
+            check_stack(network, self.source, settings)
 
     def run(self, fold: Fold, on_epoch: OnEpoch) -> tuple[list[dict], Network]:
         """See fold_job.Runner."""
+        recipe = self.recipe(fold)
+        records = train_fold(recipe, fold.data_sub, self.settings.passes, on_epoch)
+        return records, recipe.network
+
+    def run_stacked(self, folds: list[Fold], tell: Tell) -> list[tuple[list[dict], Network]]:
+        """The same of several folds together."""
+        recipes = [self.recipe(fold) for fold in folds]
+        records = train_stacked(recipes, self.settings.passes, tell)
+        return [(found, recipe.network) for found, recipe in zip(records, recipes)]
+
+    def recipe(self, fold: Fold) -> PictureRecipe:
+        """A fold's network as it starts, and what trains it."""
         settings = self.settings
         torch.manual_seed(fold.seed(settings.seed))
         network = build_network(settings, self.state)
         if settings.warm_epochs:
             warm_start(network, self.source, fold, settings, self.state)
             torch.manual_seed(fold.seed(settings.seed))
-        recipe = PictureRecipe(network, self.source, fold, settings)
-        return train_fold(recipe, fold.data_sub, settings.passes, on_epoch), network
+        return PictureRecipe(network, self.source, fold, settings)

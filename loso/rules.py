@@ -35,7 +35,8 @@ def resolve_task(settings: "Settings") -> None:
 
 def check_settings(settings: "Settings") -> None:
     """UserError for settings that contradict each other, or name what there is not."""
-    for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold", "seeds"):
+    for name in ("image_size", "epochs", "batch_size", "motion_size", "cpus_per_fold", "stack",
+                 "seeds"):  # fmt: skip
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise UserError(f"{flag(name)} {value}: at least 1")
@@ -80,6 +81,8 @@ def _check_name(option: str, name: str, names: Collection[str]) -> None:
 
 def _check_launch(settings: "Settings") -> None:
     workers, gpus = settings.workers, settings.gpus_per_fold
+    if settings.stack > 1:
+        _check_stack(settings)
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
     if workers is not None and settings.launcher == "ray":
@@ -88,6 +91,16 @@ def _check_launch(settings: "Settings") -> None:
         raise UserError("--gpus-per-fold goes with --launcher ray")
     if gpus is not None and gpus < 0:
         raise UserError(f"--gpus-per-fold {gpus}: at least 0")
+
+
+def _check_stack(settings: "Settings") -> None:
+    begin = f"--stack {settings.stack}"
+    if settings.freeze != "trunk" or settings.augment not in ("none", "flip"):
+        raise UserError(f"{begin} goes with --freeze trunk and --augment flip or none")
+    if settings.reads_motion:
+        raise UserError(f"{begin} goes with --streams 2d, 3d or dual: without motion")
+    if settings.inner:
+        raise UserError(f"{begin} goes without --inner: its networks are trained one by one")
 
 
 def _check_data(settings: "Settings") -> None:

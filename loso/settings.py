@@ -157,9 +157,11 @@ class Settings:
     launcher: OfRun[Literal["local", "ray"]] = "local"
     """local (processes on this machine) or ray (a Ray cluster: RAY_ADDRESS, docs/scaling.md)."""
     workers: OfRun[int | None] = None
-    """Local: folds trained at once; what cores and memory allow if not given, on CUDA one."""
+    """Local: processes of folds; what cores and memory allow if not given, on CUDA one."""
     cpus_per_fold: OfExperiment[int] = 1
     """Threads that a fold computes with; the last bits of its record depend on them."""
+    stack: OfExperiment[int] = 1
+    """Folds whose heads are trained as one (docs/speed.md): the last bits of a record change."""
     gpus_per_fold: OfRun[float | None] = None
     """Ray: what a fold takes of a GPU (0.5: two share one); 1 on CUDA if not given, else 0."""
     subjects: OfRun[tuple[str, ...]] = ()

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 
-from common.errors import UserError, one_line
+from common.errors import UserError, joined_lines
 from common.files import check_writable
 from common.parallel import fixed_threads, worker_pool
 from common.progress import Bar, progress_bar
@@ -195,7 +195,7 @@ def say_spotted(videos: list[dict], failed: dict[str, str], out: Path) -> None:
         missed = sum(one["to"] - one["from"] + 1 for one in video["missed"])
         lost = f"; no face in {missed} of {video['frames']} frames" if missed else ""
         told = found if kinds else "no expression"
-        print(f"{one_line(video['name'])}: {told} in {video['seconds']:.0f} s{lost}")
+        print(f"{joined_lines(video['name'])}: {told} in {video['seconds']:.0f} s{lost}")
     for name, fault in failed.items():
-        print(one_line(f"{name}: {fault}"), file=sys.stderr)
+        print(joined_lines(f"{name}: {fault}"), file=sys.stderr)
     print(f"{len(videos)} of {len(videos) + len(failed)} videos: {out / 'intervals.csv'}")

@@ -1,6 +1,6 @@
 """One fold: its network trained epoch by epoch, the held-out subject scored after each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from .settings import Settings
 
 LR_DECAY = 0.9  # a factor each epoch
 OnEpoch = Callable[[dict], None]
+Samples = tuple[Tensor, Tensor, Augmentation]  # a batch: clips by position in the index, slots
 
 
 class Recipe(Protocol):
@@ -83,23 +84,21 @@ class PictureRecipe:
         self.network = network.to(  # type: ignore[call-overload]
             self.device, memory_format=memory_layout(self.device)
         )
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimiser: Optimizer = Adam(trained, lr=settings.learning.lr, fused=True)
-        self.schedule: LRScheduler = ExponentialLR(self.optimiser, LR_DECAY)
+        self.optimiser, self.schedule = make_optimiser([network], settings)
         self.half = half_precision(settings.precision, self.device)
 
     def losses(self) -> Iterator[tuple[Tensor, int]]:
         """See Recipe."""
         self.network.train()
         targets = self.source.targets
-        for clips, slots, sample in self._samples():
+        for clips, slots, sample in self.samples():
             batch = self.source.train(clips, slots, sample)
-            with _autocast(self.device, self.half):
+            with autocast(self.device, self.half):
                 output = self.source.run(self.network, batch)
-                loss = self.network.loss(_float32(output), send(targets[clips], self.device))
+                loss = self.network.loss(as_float32(output), send(targets[clips], self.device))
             yield loss, len(clips)
 
-    def _samples(self) -> Iterator[tuple[Tensor, Tensor, Augmentation]]:
+    def samples(self) -> Iterator[Samples]:
         """The samples of an epoch's batches: positions in the index, slots, the augmentation."""
         train = torch.from_numpy(self.fold.train)
         labels, slots = self.source.labels[train], self.source.slots[train]
@@ -114,6 +113,15 @@ class PictureRecipe:
         return evaluate(self.network, self.source, self.fold.test, self.settings)
 
 
+def make_optimiser(
+    networks: Iterable[Network], settings: Settings
+) -> tuple[Optimizer, LRScheduler]:
+    """Adam on all that is trained of networks, each by itself, and its falling rate."""
+    trained = [p for network in networks for p in network.parameters() if p.requires_grad]
+    optimiser = Adam(trained, lr=settings.learning.lr, fused=True)
+    return optimiser, ExponentialLR(optimiser, LR_DECAY)
+
+
 @torch.no_grad()
 def evaluate(
     network: Network, source: Source, clips: np.ndarray, settings: Settings
@@ -123,8 +131,8 @@ def evaluate(
     half = half_precision(settings.precision, source.device)
     losses, scores, sizes = [], [], []  # read at the end: a card need not stop for each batch
     for part in torch.from_numpy(clips).split(settings.learning.batch_size):
-        with _autocast(source.device, half):
-            output = _float32(source.run(network, source.test(part)))
+        with autocast(source.device, half):
+            output = as_float32(source.run(network, source.test(part)))
         losses.append(network.loss(output, send(source.targets[part], source.device)))
         sizes.append(len(part))
         read = network.shown if settings.tells_units else network.scores
@@ -133,7 +141,7 @@ def evaluate(
     return total / len(clips), torch.cat(scores).cpu().numpy()
 
 
-def _float32(output: Output) -> Output:
+def as_float32(output: Output) -> Output:
     """A network's output as losses and scores want it."""
     return output.float() if isinstance(output, Tensor) else tuple(o.float() for o in output)
 
@@ -159,5 +167,6 @@ def _cpu_has_bf16() -> bool:
     return any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # bf16: of ARM
 
 
-def _autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager:
+def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager:
+    """The half precision that is in force inside; None: float32."""
     return torch.autocast(device.type, dtype=half, enabled=half is not None)

@@ -77,19 +77,19 @@ class PretendCard:
 
     def has(self, tensor: Tensor) -> bool:
         """Whether a tensor lies on the card."""
-        reference = self.storages.get(tensor.untyped_storage()._cdata)
+        reference = self.storages.get(_storage(tensor)._cdata)
         return reference is not None and not reference.expired()
 
     def put(self, values: Any) -> Any:
         """Say that the memory of a tensor, or of all in a structure of values, is the card's."""
         for tensor in _tensors(values):
-            storage = tensor.untyped_storage()
+            storage = _storage(tensor)
             self.storages[storage._cdata] = StorageWeakRef(storage)  # until then no other's number
         return values
 
     def take(self, tensor: Tensor) -> None:
         """Say that a tensor's memory is the host's."""
-        self.storages.pop(tensor.untyped_storage()._cdata, None)
+        self.storages.pop(_storage(tensor)._cdata, None)
 
     def note_copy(self, copied: Tensor, to_card: bool, non_blocking: bool) -> None:
         """Count a copy between the devices, where the host waits for it."""
@@ -197,11 +197,19 @@ class _Functions(TorchFunctionMode):
         out = func(tensor, *rest, **kwargs)
         if goes == on_card:
             return out
-        if out.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
+        if _storage(out)._cdata == _storage(tensor)._cdata:
             out = out.clone()
         (card.put if goes else card.take)(out)
         card.note_copy(out, goes, bool(kwargs.get("non_blocking")))
         return out
+
+
+def _storage(tensor: Tensor) -> torch.UntypedStorage:
+    """A tensor's memory; under vmap that of all it stands for."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor.untyped_storage()
 
 
 def _tensors(values: object) -> list[Tensor]:

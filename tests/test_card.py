@@ -76,6 +76,23 @@ def test_a_fold_on_a_card_leaves_the_same_record(changes, whole_batches):
         assert records[0]["train_loss"] == pytest.approx(expected[0]["train_loss"], rel=0.05)
 
 
+def test_a_stack_of_folds_on_a_card_leaves_the_same_records():
+    """The host waits once an epoch for all losses of training, twice for each held-out subject."""
+    settings = plan(streams="dual", freeze="trunk", augment="flip", stack=2)
+    clips = made_clips(settings, subjects=3, clips=3, frames=2)
+    folds = make_folds(clips.index, settings.classes)
+
+    def records(device):
+        runner = load_job(settings, clips, device).runner
+        before = card.syncs.total()
+        done = runner.run_stacked(folds, lambda name, record: None)
+        return [found for found, _ in done], card.syncs.total() - before
+
+    with PretendCard() as card:
+        expected, _ = records(CPU)
+        assert records(card.device) == (expected, 1 + 2 * len(folds))
+
+
 def test_what_is_left_on_the_cpu_is_found():
     with PretendCard() as card:
         there, here = torch.ones(2, device=card.device), torch.ones(2)
@@ -190,4 +207,4 @@ def test_a_batch_augmented_at_once_is_what_it_is_image_by_image(kind, channels, 
     assert sample.flip.any() and not sample.flip.all()
     alone = transforms.augment(stored, sample, 40, views=shown)
     at_once = transforms.augment_at_once(stored, sample, 40, shown)
-    assert torch.allclose(at_once, alone, atol=1e-5)
+    assert torch.allclose(at_once, alone, atol=3e-5)

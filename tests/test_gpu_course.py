@@ -28,7 +28,8 @@ def test_the_course_on_the_cpu(tmp_path):
     tables = found["tables"]
     assert list(tables) == [
         "Losses", "Record", "Training: 2D, ResNet18", "Training: dual, ResNet18",
-        "The paper's 68 folds, one at a time (computed)", "Folds side by side", "Views",
+        "The paper's 68 folds, one at a time (computed)", "Folds side by side",
+        "Folds stacked in one process", "Views",
     ]  # fmt: skip
     exact = [row for row in tables["Losses"] if row["precision"] == "float32"]
     assert [row["largest"] for row in exact] == [0, 0]  # the CPU against itself
@@ -37,6 +38,7 @@ def test_the_course_on_the_cpu(tmp_path):
         assert ways == ["plain, one process", "ours, float32", "ours, bf16"]
         assert all(row["images a second"] > 0 for row in tables[title])
     assert [row["processes"] for row in tables["Folds side by side"]] == [1, 2]
+    assert [row["folds stacked"] for row in tables["Folds stacked in one process"]] == [1, 2]
     page = (tmp_path / "gpu.md").read_text()
     assert "no figure here says anything" in page and page in done.stdout
 

@@ -1,6 +1,8 @@
 """Batched augmentation agrees with torchvision's v2 functions, image by image."""
 
 import dataclasses
+import itertools
+import sys
 from typing import get_args
 
 import pytest
@@ -10,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
+from data import transforms
 from data.augmentation import Augment, stored_size
 from data.transforms import (
     apply_colour,
     apply_geometry,
+    augment_at_once,
     centre_crop,
     sample_augmentation,
 )
+from data.transforms import augment as augment_batch
 
 PLAIN = torch.tensor([1.0, 1.0, 1.0, 0.0])
 V2 = (v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation, v2.adjust_hue)
@@ -86,3 +91,42 @@ def test_images_of_a_batch_have_draws_of_their_own():
     out = apply_colour(apply_geometry(image, made(4), 24), made(4))
     assert all((out[0] - other).abs().mean() > 0.01 for other in out[1:])
     assert ((out >= 0) & (out <= 1)).all()
+
+
+@pytest.mark.parametrize(("augment", "stored"), [("full", (40, 40)), ("crop", (53, 61))])
+def test_what_is_compiled_for_a_cpu_is_torch_s_augmentation(augment, stored):
+    """In every order of the colours; noise is the hardest picture to turn."""
+    pictures = torch.randint(0, 256, (4, *stored, 3), dtype=torch.uint8).movedim(-1, 1)
+    pictures[0] = 90  # grey has no hue
+    for order in itertools.permutations(range(4)):
+        sample = made(4, augment, seed=sum(order[:2]), order=list(order))
+        expected = augment_at_once(pictures, sample, 40)
+        assert torch.allclose(augment_batch(pictures, sample, 40), expected, atol=1e-4)
+    contiguous = augment_batch(pictures.contiguous(), sample, 40)
+    assert contiguous.is_contiguous() and torch.allclose(contiguous, expected, atol=1e-4)
+
+
+def test_without_numba_torch_augments_and_a_warning_says_so(monkeypatch, capsys):
+    pictures = torch.randint(0, 256, (3, 30, 30, 3), dtype=torch.uint8).movedim(-1, 1)
+    ours = augment_batch(pictures, made(3), 30)
+    monkeypatch.setitem(sys.modules, "data.augment_cpu", None)
+    monkeypatch.setattr(transforms, "_compiled", transforms._compiled.__wrapped__)
+    assert torch.allclose(augment_batch(pictures, made(3), 30), ours, atol=1e-4)
+    assert "warning: Numba is not installed" in capsys.readouterr().err
+
+
+def test_what_cannot_be_kept_is_compiled_anew(monkeypatch, capsys):
+    import numba
+
+    from data.augment_cpu import _compiled
+
+    njit = numba.njit
+
+    def no_folder(*function, cache=False, **rest):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*function, **rest)
+
+    monkeypatch.setattr(numba, "njit", no_folder)
+    assert _compiled(lambda x: x + 1)(2) == 3
+    assert "set NUMBA_CACHE_DIR to a folder" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from common.files import write_whole
 from loso.fold_job import prepare_process
 
 from .check import check_losses, check_record
-from .folds import paper_estimate, side_by_side, views_row
+from .folds import paper_estimate, side_by_side, stack_rows, views_row
 from .plans import check_plans, frozen_plan, paper_plans
 from .speed import Work, compiled_rows, training_rows
 
@@ -68,6 +68,8 @@ def _steps(device: torch.device, quick: bool, folder: Path, tables: dict) -> Ite
     ways = (1, 2) if quick else (1, 2, 4, 8)
     frozen = frozen_plan(quick, folder)
     yield "Folds side by side", lambda: side_by_side(frozen, device, folder, ways)
+    stacks = (1, 2) if quick else (1, 4, 8, 16)
+    yield "Folds stacked in one process", lambda: stack_rows(frozen, device, stacks)
     yield "Views", lambda: [views_row(device, quick)]
     if device.type == "cuda" and works:
         yield "torch.compile", lambda: compiled_rows(next(iter(works.values())))

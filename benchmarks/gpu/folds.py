@@ -1,15 +1,18 @@
-"""Folds: one alone, several processes on one card, and how long 68 would take; views a second."""
+"""Folds: one alone, several processes, several stacked in one; how long 68 take; views a second."""
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from loso.fold_job import load_job
-from loso.folds import make_folds
+from loso.fold_job import Job, load_job, train_group
+from loso.folds import Fold, make_folds
 from loso.launch.local import make_launcher
+from loso.pictures import PictureRunner
 
 from .inputs import made_clips
 from .plans import Plan
@@ -64,6 +67,40 @@ def side_by_side(
             "peak GiB": peak(device) if workers == 1 else None,
         })  # fmt: skip
     return rows
+
+
+def stack_rows(plan: Plan, device: torch.device, ways: tuple[int, ...]) -> Iterator[dict]:
+    """Seconds of so many folds stacked in one process, three epochs each, and of 68 computed."""
+    epochs = min(3, plan.settings.epochs or 1)
+    settings = replace(plan.settings, epochs=epochs)
+    clips = made_clips(settings, plan.subjects, plan.clips)
+    job, folds = load_job(settings, clips, device), make_folds(clips.index, settings.classes)
+    for number in ways:
+        do = partial(train_stack, job, folds[:number])
+        row = measured(do, samples(job, folds[:number]), device, 1)
+        minutes = FOLDS * row["seconds"] / number * plan.settings.passes / epochs / 60
+        yield {
+            "work": plan.name, "folds stacked": number, "epochs": epochs,
+            "seconds a fold": row["seconds"] / number, "68 folds, minutes": minutes,
+        } | row  # fmt: skip
+
+
+def train_stack(job: Job, folds: list[Fold]) -> None:
+    """Train folds as one; one by itself as without --stack."""
+    settings = replace(job.settings, stack=len(folds))
+    train_group(replace(job, settings=settings), folds, lambda data_sub, record: None)
+
+
+def samples(job: Job, folds: list[Fold]) -> int:
+    """Pictures that folds train on in all of their epochs."""
+    runner = job.runner
+    assert isinstance(runner, PictureRunner)
+    return sum(
+        len(clips)
+        for recipe in map(runner.recipe, folds)
+        for _ in range(job.settings.passes)
+        for clips, _, _ in recipe.samples()
+    )
 
 
 def paper_estimate(rows: list[dict]) -> list[dict]:

@@ -52,7 +52,7 @@ class Work:
         recipe.half = HALVES[precision]
         if compiled:
             network.compile(mode=compiled)
-        images = sum(len(clips) for clips, _, _ in recipe._samples()) + len(self.fold.test)
+        images = sum(len(clips) for clips, _, _ in recipe.samples()) + len(self.fold.test)
         return lambda: train_fold(recipe, "fold", 1, lambda record: None), images
 
     def plain(self, workers: int = 0) -> tuple[Callable[[], object], int]:

@@ -25,6 +25,8 @@ from loso.fold_job import (
     Trained,
     Watch,
     checked,
+    in_groups,
+    names,
     prepare_process,
     train_in_turn,
     try_train,
@@ -58,16 +60,18 @@ def make_launcher(job: Job, folds: list[Fold], device: torch.device) -> Launcher
         from .ray import ray_folds
 
         return partial(ray_folds, job, folds, device)
-    workers = choose_workers(settings, device, len(folds))
+    groups = in_groups(folds, settings)
+    workers = choose_workers(settings, device, len(groups))
     if workers == 1:
         return partial(train_in_turn, job, folds)
-    print(f"{workers} folds at once, each on {settings.cpus_per_fold} of the cores")
+    what = "folds" if settings.stack == 1 else f"stacks of {settings.stack} folds"
+    print(f"{workers} {what} at once, each on {settings.cpus_per_fold} of the cores")
     shared = write_shared(job, settings.folder / f".shared_{os.getpid()}")
-    return partial(_in_processes, shared, workers, folds)  # this process need not hold the job
+    return partial(_in_processes, shared, workers, groups)  # this process need not hold the job
 
 
 def choose_workers(settings: Settings, device: torch.device, folds: int) -> int:
-    """How many folds to train at once: --workers, or what the cores and the memory are for."""
+    """How many folds, or stacks, to train at once: --workers, or as cores and memory allow."""
     if settings.workers is not None:
         wanted = min(settings.workers, folds)
         if wanted * settings.cpus_per_fold > cores() and device.type == "cpu":
@@ -88,38 +92,38 @@ def choose_workers(settings: Settings, device: torch.device, folds: int) -> int:
 @dataclass
 class _Worker:
     process: BaseProcess
-    fold: Fold | None = None  # the one it trains
+    group: list[Fold] | None = None  # what it trains
 
 
 def _in_processes(
-    shared: SharedFile, number: int, folds: list[Fold], watch: Watch
+    shared: SharedFile, number: int, groups: list[list[Fold]], watch: Watch
 ) -> Generator[Trained, None, None]:
-    waiting = list(reversed(folds))
+    waiting = list(reversed(groups))
     workers: dict[Connection, _Worker] = {}
     starting = number
     try:
         for _ in range(number):
             connection, process = _start(shared)
             workers[connection] = _Worker(process)
-        while starting or any(worker.fold for worker in workers.values()):
+        while starting or any(worker.group for worker in workers.values()):
             for connection in _ready(workers):
                 worker = workers[connection]
                 with _alive(worker):
                     message = connection.recv()
-                    if isinstance(message, dict):
-                        assert worker.fold is not None  # it sends epochs of the fold it was given
-                        watch.epoch(worker.fold.data_sub, message)
+                    if isinstance(message, tuple):
+                        watch.epoch(*message)
                         continue
                     if message is None:  # it has mapped what the folds share
                         starting -= 1
                         if not starting:
                             _discard(shared.path)  # nothing stays, however this run ends
                     else:
-                        yield checked(message)
-                    worker.fold = waiting.pop() if waiting else None
-                    if worker.fold:
-                        watch.start_fold(worker.fold.data_sub)
-                        connection.send(worker.fold)
+                        yield from checked(message)
+                    worker.group = waiting.pop() if waiting else None
+                    if worker.group:
+                        for fold in worker.group:
+                            watch.start_fold(fold.data_sub)
+                        connection.send(worker.group)
     finally:
         _discard(shared.path)
         _stop(workers)
@@ -158,7 +162,7 @@ def _lost(worker: _Worker) -> UserError:
     worker.process.join(5)
     code = worker.process.exitcode
     how = f"killed by signal {-code}" if code and code < 0 else f"exit code {code}"
-    what = f"training fold {worker.fold.data_sub}" if worker.fold else "starting"
+    what = f"training fold {names(worker.group)}" if worker.group else "starting"
     return UserError(
         f"a worker process died {what} ({how}; out of memory?); whole folds are kept and the same "
         "command goes on, with --workers 1 it takes the least memory"
@@ -196,14 +200,18 @@ def _no_ctrl_c() -> Iterator[None]:
 
 
 def _work(connection: Connection, shared: SharedFile) -> None:
-    """A worker process: folds come in; epochs (dicts) and outcomes go out."""
+    """A worker process: groups of folds come in; epochs (tuples) and outcomes go out."""
     settle_worker()
     prepare_process()
     job = read_shared(shared)
     connection.send(None)
+
+    def tell(data_sub: str, epoch: dict) -> None:
+        connection.send((data_sub, epoch))
+
     while True:
         try:
-            fold = connection.recv()
+            group = connection.recv()
         except EOFError:
             return
-        connection.send(try_train(job, fold, connection.send))
+        connection.send(try_train(job, group, tell))

@@ -19,7 +19,17 @@ import torch
 
 from common.checkpoints import one_line
 from common.errors import UserError, warn
-from loso.fold_job import Failed, Job, Trained, Watch, checked, prepare_process, try_train
+from loso.fold_job import (
+    Failed,
+    Job,
+    Trained,
+    Watch,
+    checked,
+    in_groups,
+    names,
+    prepare_process,
+    try_train,
+)
 from loso.folds import Fold
 
 from .sharing import pack, unpack
@@ -66,13 +76,15 @@ def ray_folds(
             num_cpus=settings.cpus_per_fold, num_gpus=gpus, max_retries=RETRIES
         )
         # The reference in a list: a task is handed it as it is, not what it stands for.
-        running = {task.remote([shared], fold, events): fold for fold in folds}
+        running = {
+            task.remote([shared], group, events): group for group in in_groups(folds, settings)
+        }
         try:
             while running:
                 finished, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 _tell(watch, ray.get(events.take.remote()))
                 for reference in finished:
-                    yield checked(_outcome(reference, running.pop(reference)))
+                    yield from checked(_outcome(reference, running.pop(reference)))
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -128,7 +140,7 @@ def _check_room(cpus: float, gpus: float) -> None:
     )
 
 
-def _outcome(reference: Any, fold: Fold) -> Trained | Failed:
+def _outcome(reference: Any, group: list[Fold]) -> list[Trained] | Failed:
     import ray
 
     try:
@@ -137,7 +149,7 @@ def _outcome(reference: Any, fold: Fold) -> Trained | Failed:
         raise  # a bug: its traceback is the task's
     except ray.exceptions.RayError as error:
         raise UserError(
-            f"fold {fold.data_sub} was lost {RETRIES + 1} times on the cluster "
+            f"fold {names(group)} was lost {RETRIES + 1} times on the cluster "
             f"({one_line(error)}); whole folds are kept and the same command goes on with the next"
         ) from error
 
@@ -167,15 +179,11 @@ def _tell(watch: Watch, events: list[_Event]) -> None:
             watch.epoch(data_sub, epoch)
 
 
-def _train(shared: list, fold: Fold, events: Any) -> Trained | Failed:
-    """A task: one fold."""
-    events.add.remote(fold.data_sub, None)
-    job = _job(shared[0])
-
-    def on_epoch(epoch: dict) -> None:
-        events.add.remote(fold.data_sub, epoch)
-
-    return try_train(job, fold, on_epoch)
+def _train(shared: list, group: list[Fold], events: Any) -> list[Trained] | Failed:
+    """A task: one fold, or --stack of them."""
+    for fold in group:
+        events.add.remote(fold.data_sub, None)
+    return try_train(_job(shared[0]), group, events.add.remote)
 
 
 @functools.cache
