@@ -24,7 +24,7 @@ from data.motion.flow import (
     look,
     measured_flow,
 )
-from data.spotting.actions import ACTIONS, COLUMNS, UNITS, unit_levels
+from data.spotting.actions import ACTIONS, COLUMNS, UNITS, mean_reading, mirrored, unit_levels
 from data.spotting.curves import CHANNELS, RATE, at_rate, curve_channels
 from data.spotting.intervals import MICRO, Candidate, candidates
 from data.spotting.reader import Film, read_some
@@ -40,7 +40,7 @@ THRESHOLDS = {"micro": 0.5, "macro": 0.5}
 SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
 CLEAR = 0.05  # of a full unit: below that no side is told from the other
 NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO
-LEADS = 2.0  # times the other side's level makes a unit one-sided
+LEADS = 1.25  # times the other side's level makes a unit one-sided
 EXPRESSION = [COLUMNS.index(name) for name in ACTIONS if not name.startswith("eyeBlink")]
 
 
@@ -82,7 +82,7 @@ class TrainedSpotter:
 
 def load_spotter(path: Path = WEIGHTS) -> TrainedSpotter:
     """The spotter of a file, in evaluation mode; UserError if it is none."""
-    network = Spotter(CHANNELS)
+    network = Spotter(CHANNELS, len(COLUMNS))
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
@@ -103,15 +103,22 @@ class Scores:
 
 
 @torch.no_grad()
+def look_both_ways(network: Spotter, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values (T, V) at RATE -> scores (2, T) in [0, 1] and reach (2, T): the mean of what the
+    network says of them and of the same face in a mirror."""
+    both = np.stack([curve_channels(values), curve_channels(mirrored(values))])
+    logits, reach, _ = network(torch.from_numpy(both))
+    return logits.mean(0).sigmoid().numpy(), reach.log().mean(0).exp().numpy()
+
+
 def score_moments(values: np.ndarray, spotter: TrainedSpotter) -> Scores:
-    """Columns (T, K) at RATE -> what the network says of every moment, window after window."""
+    """Values (T, V) at RATE -> what the network says of every moment, window after window."""
     scores, reach = [], []
     for low, first, last, high in _windows(len(values)):
-        curves = torch.from_numpy(curve_channels(values[low:high]))
-        logits, distance = spotter.network(curves[None])
+        score, distance = look_both_ways(spotter.network, values[low:high])
         part = np.s_[:, first - low : last - low]
-        scores.append(spotter.confidence(logits[0].sigmoid().numpy())[part])
-        reach.append(distance[0].numpy()[part])
+        scores.append(spotter.confidence(score)[part])
+        reach.append(distance[part])
     found = np.concatenate(scores, 1)
     found[:, ~np.isfinite(values[:, 0])] = 0
     return Scores(found, np.concatenate(reach, 1))
@@ -130,7 +137,7 @@ def find_intervals(
 ) -> list[Interval]:
     """The intervals whose score reaches their kind's threshold, with apex and units.
 
-    values (T, K) at RATE. An interval across a cut or a lost face is left out.
+    values (T, V) at RATE. An interval across a cut or a lost face is left out.
     """
     grid = np.interp(np.arange(len(values)) / RATE, track.times, np.arange(len(track.times)))
     breaks = np.flatnonzero(track.began | ~track.found)
@@ -179,7 +186,7 @@ def _apex_and_levels(
     part = values[first : last + 1]
     share = np.linspace(0, 1, len(part))[:, None]
     change = part - (part[:1] * (1 - share) + part[-1:] * share)
-    size = np.linalg.norm(change[:, EXPRESSION], axis=1)
+    size = np.linalg.norm(mean_reading(change)[:, EXPRESSION], axis=1)
     size = np.convolve(size, [0.25, 0.5, 0.25], "same")
     best = int(np.argmax(size[1:-1])) + 1 if len(size) > 2 else len(size) // 2
     apex = int(np.clip(round(float(grid[first + best])), onset + 1, offset - 1))
@@ -252,5 +259,5 @@ def name_all(
 
 
 def rows_at_rate(track: Track) -> np.ndarray:
-    """The track's columns (T, K) at RATE."""
+    """The track's values (T, V) at RATE."""
     return at_rate(track.values, track.times)

@@ -2,7 +2,8 @@
 
 Convolutions over time with growing gaps (van den Oord et al. 2016), and at every moment what an
 anchor-free detector says of it (as ActionFormer, Zhang et al. 2022): whether it is inside of a
-micro- or a macro-expression, and how far that one's onset and offset are.
+micro- or a macro-expression, and how far that one's onset and offset are. It also says what the
+curves themselves would be without the noise, which is more to learn from than a few intervals.
 """
 
 import torch
@@ -10,13 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTH = 48
+CURVES = 1.0  # weight of the curves' loss
 GAPS = (1, 2, 4, 8, 16, 32)  # the last reaches 4 s to both sides, at 30 frames a second
 
 
 class Spotter(nn.Module):
-    """Channels (B, C, T) -> logits (B, 2, T) of micro and macro, reach (B, 2, T) in frames."""
+    """Channels (B, C, T) -> logits (B, 2, T) of micro and macro, reach (B, 2, T) in frames, and
+    the true curves (B, K, T)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, curves: int) -> None:
         super().__init__()
         self.first = nn.Conv1d(channels, WIDTH, 5, padding=2)
         self.layers = nn.ModuleList(
@@ -27,28 +30,34 @@ class Spotter(nn.Module):
         self.drop = nn.Dropout(0.1)
         self.score = nn.Conv1d(WIDTH, 2, 1)
         self.reach = nn.Conv1d(WIDTH, 2, 1)
+        self.curves = nn.Conv1d(WIDTH, curves, 1)
         assert self.score.bias is not None and self.reach.bias is not None
         nn.init.constant_(self.score.bias, -3.0)  # nearly always nothing
         nn.init.constant_(self.reach.bias, 2.0)
 
-    def forward(self, curves: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
-        x = F.relu(self.first(curves))
+        x = F.relu(self.first(channels))
         for layer, mix, norm in zip(self.layers, self.mixes, self.norms):
             x = x + self.drop(mix(F.relu(norm(layer(x)))))
         x = F.relu(x)
-        return self.score(x), self.reach(x).clamp(-3, 6).exp()
+        return self.score(x), self.reach(x).clamp(-3, 6).exp(), self.curves(x)
 
 
 def spotter_loss(
-    output: tuple[Tensor, Tensor], inside: Tensor, reach: Tensor, counted: Tensor
+    output: tuple[Tensor, Tensor, Tensor],
+    inside: Tensor,
+    reach: Tensor,
+    counted: Tensor,
+    curves: Tensor,
 ) -> Tensor:
-    """Focal cross-entropy (Lin et al. 2017) of the logits and 1 - IoU of the intervals.
+    """Focal cross-entropy (Lin et al. 2017) of the logits, 1 - IoU of the intervals, and how far
+    the curves are from the true ones.
 
     inside (B, 2, T) 0 or 1; reach (B, 2, T) frames to onset and offset, where inside; counted
-    (B, 2, T) 0 where it does not matter what a logit says.
+    (B, 2, T) 0 where it does not matter what a logit says; curves (B, K, T).
     """
-    logits, found = output
+    logits, found, read = output
     p = logits.sigmoid()
     hit = torch.where(inside > 0, p, 1 - p)
     weight = (1 - hit) ** 2 * torch.where(inside > 0, 0.6, 0.4) * counted
@@ -57,4 +66,8 @@ def spotter_loss(
     shared = torch.minimum(found, reach).sum(1) + 1
     whole = torch.maximum(found, reach).sum(1) + 1
     overlap = ((1 - shared / whole) * positive).sum() / positive.sum().clamp_min(1)
-    return (weight * entropy).sum() / positive.sum().clamp_min(1) + overlap
+    return (
+        (weight * entropy).sum() / positive.sum().clamp_min(1)
+        + overlap
+        + CURVES * F.smooth_l1_loss(read, curves)
+    )

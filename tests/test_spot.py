@@ -15,7 +15,7 @@ from timed_videos import write_timed
 from data.disk.video_file import timed_frames
 from data.landmarks import load_landmark_finder
 from data.spotting import track as tracks
-from data.spotting.actions import COLUMNS, action_reader, unit_levels
+from data.spotting.actions import action_reader, unit_levels
 from data.spotting.curves import RATE, at_rate, curve_channels
 from data.spotting.follow import Follower
 from data.spotting.intervals import candidates, overlap
@@ -372,7 +372,7 @@ def test_the_similarity_of_a_flow_is_found():
 
 def test_curves_come_to_one_rate_and_gaps_stay_gaps():
     times = np.arange(100) / 25
-    values = np.outer(times, np.ones(len(COLUMNS))).astype(np.float32)
+    values = np.outer(times, np.ones(action_reader().size)).astype(np.float32)
     values[40:50] = np.nan
     curves = at_rate(values, times)
     assert len(curves) == int(times[-1] * RATE) + 1
@@ -381,13 +381,13 @@ def test_curves_come_to_one_rate_and_gaps_stay_gaps():
     assert (~there).sum() == pytest.approx(10 * RATE / 25, abs=2)
     channels = curve_channels(curves)
     assert np.isfinite(channels).all() and channels[-1].sum() == (~there).sum()
-    np.testing.assert_allclose(curve_channels(curves + 3)[:-2], channels[:-2], atol=1e-3)
+    np.testing.assert_allclose(curve_channels(curves + 3)[:-3], channels[:-3], atol=1e-3)
 
 
 def test_windows_do_not_show():
     """A long video's moments are the same whichever window they fall into, but for its noise."""
     rng = np.random.default_rng(3)
-    values = rng.normal(0, 0.003, (4000, len(COLUMNS))).cumsum(0).astype(np.float32) * 0.1
+    values = rng.normal(0, 0.003, (4000, action_reader().size)).cumsum(0).astype(np.float32) * 0.1
     spotter = load_spotter()
     whole, part = score_moments(values, spotter), score_moments(values[900:], spotter)
     assert whole.scores.shape == (2, 4000)

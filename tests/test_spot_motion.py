@@ -6,6 +6,7 @@ import torch
 
 from common.errors import UserError
 from data.spotting.actions import COLUMNS, action_reader
+from data.spotting.fit import PLANES
 from data.spotting.intervals import MICRO
 from deca.anny.head import load_head
 from synthetic.long import learning
@@ -95,19 +96,20 @@ def test_films_are_drawn_followed_and_read_once(tmp_path, monkeypatch):
     """A tiny film of the real format: amounts of motions, frame by frame, beside what happened."""
     monkeypatch.setattr(learning, "SECONDS", 2.0)
     reader, films = action_reader(), range(5000, 5001)
-    spotter_data.follow_films(films, tmp_path, reader, 1)
+    given = (films, tmp_path, reader.motions, reader.of_flow, 1)
+    spotter_data.follow_films(*given)
     records = sorted(tmp_path.glob("*.npz"))
     assert len(records) == 2 and len(list(tmp_path.glob("*.avi"))) == 1
     written = [path.stat().st_mtime_ns for path in records]
-    spotter_data.follow_films(films, tmp_path, reader, 1)
+    spotter_data.follow_films(*given)
     assert [path.stat().st_mtime_ns for path in records] == written
-    (amounts, life), _ = spotter_data.films_followed(films, tmp_path)
-    assert amounts.shape == (60, reader.weights.shape[1]) and len(life.actions) == 60
-    assert np.isfinite(amounts).all() and np.abs(amounts[-1]).max() > 0
+    (values, life), _ = spotter_data.films_followed(films, tmp_path)
+    assert values.shape == (60, len(COLUMNS) + len(reader.motions.fields))
+    assert len(life.actions) == 60 and np.isfinite(values).all() and np.abs(values[-1]).max() > 0
     moved, changed = spotter_data.film_pairs(films, tmp_path)
     assert len(moved) == len(changed) == 2 * spotter_data.FILM_PAIRS
-    weights = make_spotter.ridge(moved, changed)
-    assert weights.shape == reader.weights.shape
+    weights = make_spotter.map_of_amounts(moved, changed)
+    assert weights.shape == reader.of_fit.shape and not weights[:, :PLANES].any()
     judged = make_spotter.judge_actions(weights, (moved, changed))
     assert judged["pitch"] > 0.9  # it was fitted to them
 

@@ -1,6 +1,7 @@
 """What the spotter is made from: streams of synthetic flow, and drawn films that are followed."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from common.parallel import as_done
 from common.progress import progress_bar
 from data.landmarks import load_landmark_finder
 from data.spotting.actions import ACTIONS, COLUMNS, ActionReader
-from data.spotting.fit import FILE as MOTIONS_FILE
-from data.spotting.fit import known_motions
+from data.spotting.fit import Motions
 from data.spotting.follow import Follower
 from deca.anny.head import load_head
 from synthetic.long.learning import cameras_of, draw_learning, see, what_happens
@@ -76,7 +76,7 @@ def _two(
 def draw_curves(
     people: int, seed: int, domains: tuple[Domain, ...], reader: ActionReader, frames: int
 ) -> tuple[list[np.ndarray], list[Timeline]]:
-    """Columns (T, K) as they are read of streams, and what happened in each."""
+    """Values (T, V) as they are read of streams, and what happened in each."""
     curves, timelines = [], []
     with progress_bar("streams", people) as bar:
         for i in range(people):
@@ -87,14 +87,19 @@ def draw_curves(
     return curves, timelines
 
 
-def follow_films(seeds: range, work: Path, reader: ActionReader, workers: int) -> None:
+def follow_films(
+    seeds: Sequence[int], work: Path, motions: Motions, of_flow: np.ndarray, workers: int
+) -> None:
     """Draw films and follow the face in each, as its cameras see it; what is there is kept.
 
-    The amounts of motions since the first frame (T, M), NaN without a face, are written to
-    <work>/<seed>_<camera>.npz. reader: of the head's turns.
+    The columns read of flow (T, K) and the amounts of motions since the first frame (T, M), NaN
+    without a face, are written to <work>/<seed>_<camera>.npz.
     """
+    key = _key(motions, of_flow)
     jobs = [(seed, name) for seed in seeds for name in cameras_of(seed)]
-    missing = [job for job in jobs if not _is_done(work, *job)]
+    missing = [job for job in jobs if not _is_done(work, *job, key)]
+    every_amount = np.eye(len(motions.fields), dtype=np.float32)
+    reader = ActionReader(motions, of_flow, every_amount)
     seeds_left = sorted({seed for seed, _ in missing})
     load_head()  # built once, before workers ask for it
     with progress_bar("drawing films", len(seeds_left)) as bar:
@@ -102,27 +107,27 @@ def follow_films(seeds: range, work: Path, reader: ActionReader, workers: int) -
             bar.advance()
     with progress_bar("following films", len(missing)) as bar:
         for _ in as_done(
-            partial(_follow, work, reader.weights), missing, workers, torch.set_num_threads, 1
+            partial(_follow, work, reader, key), missing, workers, torch.set_num_threads, 1
         ):
             bar.advance()
 
 
-def films_followed(seeds: range, work: Path) -> Iterator[tuple[np.ndarray, Timeline]]:
-    """Of each film and camera: the amounts of motions (T, M), and what happened."""
+def films_followed(seeds: Sequence[int], work: Path) -> Iterator[tuple[np.ndarray, Timeline]]:
+    """Of each film and camera: columns of flow and amounts of motions (T, K + M), what happened."""
     for seed in seeds:
         timeline = what_happens(seed)
         for name in cameras_of(seed):
             with np.load(_record(work, seed, name), allow_pickle=False) as content:
-                yield content["amounts"].astype(np.float32), timeline
+                yield content["values"].astype(np.float32), timeline
 
 
-def film_pairs(seeds: range, work: Path) -> tuple[np.ndarray, np.ndarray]:
+def film_pairs(seeds: Sequence[int], work: Path) -> tuple[np.ndarray, np.ndarray]:
     """Amounts between two frames of films (N, M), and what changed (N, K)."""
     amounts, changes = [], []
     for i, (values, timeline) in enumerate(films_followed(seeds, work)):
-        rng = np.random.default_rng([seeds.start, i, 6])
+        rng = np.random.default_rng([seeds[0], i, 6])
         first, second = _two(rng, timeline, FILM_PAIRS, FILM_APART)
-        moved = values[second] - values[first]
+        moved = (values[second] - values[first])[:, len(COLUMNS) :]
         there = np.isfinite(moved).all(1)
         happened = targets(timeline.actions, timeline.turn)
         amounts.append(moved[there])
@@ -138,30 +143,29 @@ def _record(work: Path, seed: int, name: str) -> Path:
     return work / f"{seed}_{name}.npz"
 
 
-def _is_done(work: Path, seed: int, name: str) -> bool:
-    """Whether a film was followed with the motions that there are."""
+def _is_done(work: Path, seed: int, name: str, key: str) -> bool:
+    """Whether a film was followed with the same motions and map."""
     path = _record(work, seed, name)
     if not path.is_file():
         return False
     with np.load(path, allow_pickle=False) as content:
-        return str(content["motions"]) == _motions_key()
+        return "key" in content and str(content["key"]) == key
 
 
-def _motions_key() -> str:
-    with np.load(MOTIONS_FILE, allow_pickle=False) as content:
-        return f"{np.abs(content['fields'].astype(float)).sum():.6f}"
+def _key(motions: Motions, of_flow: np.ndarray) -> str:
+    kept = motions.fields.tobytes() + of_flow.tobytes()
+    return hashlib.blake2b(kept, digest_size=16).hexdigest()
 
 
 def _draw(work: Path, seed: int) -> None:
     draw_learning(_film(work, seed), seed)
 
 
-def _follow(work: Path, weights: np.ndarray, job: tuple[int, str]) -> None:
-    """Follow one film as one camera sees it. The amounts stand behind the columns."""
+def _follow(work: Path, reader: ActionReader, key: str, job: tuple[int, str]) -> None:
+    """Follow one film as one camera sees it."""
     seed, name = job
-    both = np.concatenate([weights, np.eye(weights.shape[1], dtype=np.float32)])
-    follower = Follower(load_landmark_finder("dlib"), reader=ActionReader(known_motions(), both))
+    follower = Follower(load_landmark_finder("dlib"), reader=reader)
     readings = [follower.read(frame) for frame in see(_film(work, seed), seed, name)]
-    values = np.stack([reading.values for reading in readings])[:, len(COLUMNS) :]
+    values = np.stack([reading.values for reading in readings])
     with write_whole(_record(work, seed, name)) as part:
-        np.savez(part, amounts=values.astype(np.float32), motions=np.array(_motions_key()))
+        np.savez(part, values=values.astype(np.float32), key=np.array(key))

@@ -1,12 +1,14 @@
-"""Facial actions from how a face moved, by one linear map that was fitted to synthetic faces.
+"""Facial actions from how a face moved, by linear maps that were fitted to synthetic faces.
 
-Each action (Anny's, which have ARKit's names) is a weighted sum of the amounts of known motions
-(fit.py). The weights are a ridge regression on synthetic motion and on drawn films
+Each action (Anny's, which have ARKit's names) is read twice: as a weighted sum of the optical
+flow over the face's frame, and as one of the amounts of known motions that were fitted to its
+pixels (fit.py). The weights are ridge regressions, on synthetic motion and on drawn films
 (tools/make_spotter.py), in which lids blink, mouths speak and heads turn beside the expressions:
-what one of them explains is not taken for another.
+what one of them explains is not taken for another. The head's shift, roll and size are left out.
 """
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,14 @@ ACTIONS = (*(f"{name}{side}" for name in SIDED for side in ("Left", "Right")), *
 GAZE = ("gaze left", "gaze up")  # the eyeballs' turn, to the person's left and up
 POSE = ("pitch", "yaw", "roll")  # radians
 COLUMNS = (*ACTIONS, *GAZE, *POSE)
+READINGS = 2  # of all columns: by flow, by the fit
+# In a mirror: whose value a column takes, and which ones change their sign. jawLeft and jawRight
+# are sides of one action too.
+_OTHER = {"Left": "Right", "Right": "Left"}
+_MIRROR = [
+    COLUMNS.index(re.sub("Left|Right", lambda side: _OTHER[side[0]], name)) for name in COLUMNS
+]
+_SIGN = np.array([-1 if name in ("gaze left", *POSE[1:]) else 1 for name in COLUMNS], np.float32)
 
 # What each action unit is read from, and that action's value at the unit's full strength.
 UNITS: dict[int, tuple[str, float]] = {
@@ -38,7 +48,7 @@ UNITS: dict[int, tuple[str, float]] = {
     15: ("mouthFrown", 0.7), 17: ("mouthShrugLower", 0.7), 20: ("mouthStretch", 0.7),
     24: ("mouthPress", 0.7), 25: ("mouthLowerDown", 0.25), 26: ("jawOpen", 0.18),
 }  # fmt: skip
-# The share of a unit that the map reads, at apexes of films that it was not fitted to: regression
+# The share of a unit that the fit reads, at apexes of films that it was not fitted to: regression
 # takes what is hard to tell for less. Never below 0.2: of AU 5, 7 and 9 it reads a twentieth.
 READ = {
     1: 0.46, 2: 0.41, 4: 0.29, 5: 0.2, 6: 0.26, 7: 0.2, 9: 0.2, 10: 0.22, 12: 0.8, 14: 0.23,
@@ -48,14 +58,24 @@ READ = {
 
 @dataclass(frozen=True)
 class ActionReader:
-    """weights (K, M): what each column of COLUMNS is of the amounts of motions."""
+    """What each column of COLUMNS is: of_flow (K, 2 S S) of a flow in face widths, of_fit (K, M)
+    of the amounts of motions."""
 
     motions: Motions
-    weights: np.ndarray
+    of_flow: np.ndarray
+    of_fit: np.ndarray
 
-    def read(self, flow: np.ndarray) -> np.ndarray:
-        """Flow (..., 2, S, S) in face widths -> (..., K)."""
-        return self.motions.amounts(flow) @ self.weights.T
+    @property
+    def size(self) -> int:
+        """How many values are read: V, two readings of K columns."""
+        return len(self.of_flow) + len(self.of_fit)
+
+    def read(self, flow: np.ndarray, amounts: np.ndarray | None = None) -> np.ndarray:
+        """Flow (..., 2, S, S) and amounts (..., M), of the flow if there are none -> (..., V)."""
+        if amounts is None:
+            amounts = self.motions.amounts(flow)
+        by_flow = flow.reshape(*flow.shape[:-3], -1) @ self.of_flow.T
+        return np.concatenate([by_flow, amounts @ self.of_fit.T], -1)
 
 
 @functools.cache
@@ -64,17 +84,34 @@ def action_reader() -> ActionReader:
     with np.load(FILE, allow_pickle=False) as content:
         if tuple(content["columns"]) != COLUMNS:
             raise ValueError(f"{FILE}: weights of other columns; tools.make_spotter makes them")
-        return ActionReader(known_motions(), content["weights"].astype(np.float32))
+        of_flow, of_fit = (content[name].astype(np.float32) for name in ("of_flow", "of_fit"))
+    return ActionReader(known_motions(), of_flow, of_fit)
+
+
+def mirrored(values: np.ndarray) -> np.ndarray:
+    """Values (..., n K), n readings of COLUMNS, as they would be of the face in a mirror."""
+    readings = values.reshape(*values.shape[:-1], -1, len(COLUMNS))
+    return (readings[..., _MIRROR] * _SIGN).reshape(values.shape)
+
+
+def mean_reading(values: np.ndarray) -> np.ndarray:
+    """Values (..., V) -> columns (..., K), the mean of both readings."""
+    return (values[..., : len(COLUMNS)] + values[..., len(COLUMNS) :]) / 2
+
+
+def columns_of(unit: int) -> list[int]:
+    """Where in COLUMNS a unit's action of the person's left and right is; twice if it has none."""
+    action, _ = UNITS[unit]
+    names = (f"{action}Left", f"{action}Right") if action in SIDED else (action, action)
+    return [COLUMNS.index(name) for name in names]
 
 
 def unit_levels(values: np.ndarray) -> np.ndarray:
-    """Columns (..., K) -> levels of the units (..., U, 2), the person's left and right.
+    """Values (..., V) -> levels of the units (..., U, 2), the person's left and right.
 
     1 is a unit at full strength. A unit without sides has the same level on both.
     """
-    pairs = []
-    for unit, (action, full) in UNITS.items():
-        names = (f"{action}Left", f"{action}Right") if action in SIDED else (action, action)
-        pairs.append(np.stack([values[..., COLUMNS.index(name)] for name in names], -1))
-        pairs[-1] /= full * READ[unit]
+    pairs, columns = [], mean_reading(values)
+    for unit, (_, full) in UNITS.items():
+        pairs.append(columns[..., columns_of(unit)] / (full * READ[unit]))
     return np.stack(pairs, -2)

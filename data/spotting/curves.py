@@ -2,27 +2,39 @@
 
 import numpy as np
 
-from .actions import ACTIONS, COLUMNS, GAZE
+from .actions import ACTIONS, COLUMNS, GAZE, POSE, READINGS
 
 RATE = 30.0  # frames a second that the network learned
 AROUND = 3.0  # seconds to both sides whose mean is taken off
 # One unit of a channel: about what a clear movement measures.
-SCALES = np.array([0.1] * len(ACTIONS) + [0.1] * len(GAZE) + [0.05] * 3, np.float32)
+SCALES = np.array(([0.1] * len(ACTIONS + GAZE) + [0.05] * len(POSE)) * READINGS, np.float32)
 LIMIT = 12.0
-CHANNELS = len(COLUMNS) + 2  # and the noise, and whether there is a face
+CHANNELS = READINGS * (len(COLUMNS) + 1) + 1  # and their noise, and whether there is a face
 
 
 def curve_channels(values: np.ndarray) -> np.ndarray:
-    """Columns (T, K) at RATE, NaN without a face -> channels (C, T) float32.
+    """Values (T, V) at RATE, NaN without a face -> channels (C, T) float32.
 
-    The last two are the logarithm of the noise and 1 where there is no face.
+    The last ones are the logarithm of each reading's noise, and 1 where there is no face.
     """
     there = np.isfinite(values[:, 0])
     filled = _filled(values, there)
-    rest = (filled - _mean_around(filled, int(AROUND * RATE))) * there[:, None]
-    channels = np.clip(rest / SCALES, -LIMIT, LIMIT)
-    noise = np.full((len(values), 1), np.log10(noise_level(filled) + 1e-4) + 2.5)
-    return np.concatenate([channels, noise, ~there[:, None]], 1).T.astype(np.float32)
+    channels = _scaled(filled) * there[:, None]
+    readings = np.split(filled, READINGS, 1)
+    noise = [np.log10(noise_level(one) + 1e-4) + 2.5 for one in readings]
+    all_along = np.tile(noise, (len(values), 1))
+    return np.concatenate([channels, all_along, ~there[:, None]], 1).T.astype(np.float32)
+
+
+def true_curves(columns: np.ndarray) -> np.ndarray:
+    """What happened, columns (T, K) at RATE -> what the channels of either reading would be (K, T)
+    without any fault."""
+    return _scaled(columns).T.astype(np.float32)
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    rest = values - _mean_around(values, int(AROUND * RATE))
+    return np.clip(rest / SCALES[: values.shape[1]], -LIMIT, LIMIT)
 
 
 def noise_level(values: np.ndarray) -> float:

@@ -2,9 +2,10 @@
 
 Optical flow of small patches is noisy where a face has few pixels, few marks or much noise. So
 the flow is only where the fit starts from: the sought motion is a sum of known ones (motions.npz:
-the principal ones of synthetic faces, and six of a plane), and its amounts are those that explain
-the second look best and are not unlikely (Gauss-Newton, the linearised brightness constancy of
-Lucas and Kanade 1981 with inverse compositional steps as Baker and Matthews 2004, a normal prior).
+the principal ones of synthetic faces, less their planes, and six of a plane), and its amounts are
+those that explain the second look best and are not unlikely (Gauss-Newton, the linearised
+brightness constancy of Lucas and Kanade 1981 with inverse compositional steps as Baker and
+Matthews 2004, a normal prior).
 """
 
 import functools
@@ -20,6 +21,7 @@ from .looks import SIDE
 
 FILE = Path(__file__).with_name("motions.npz")
 GRID = SIDE // 2  # the side of the square on which looks are compared
+PLANES = 6
 PLANE = 0.02  # sd of the six motions of a plane, in face widths at the frame's rim
 FLOW_NOISE = 0.003  # sd of a flow's error, in face widths
 # How many pixels' noise is one: neighbours share it, and brightness is not all constant. Chosen,
@@ -49,7 +51,7 @@ class Motions:
 
 
 def plane_motions(side: int = MOTION_SIZE) -> np.ndarray:
-    """(6, 2, side, side): the six motions of a plane, with the sd PLANE."""
+    """(6, 2, side, side): the PLANES motions of a plane, with the sd PLANE."""
     at = (np.arange(side) + 0.5) / side * 2 - 1
     x, y = np.meshgrid(at, at)
     still = np.zeros_like(x)
@@ -68,6 +70,17 @@ def motions_of(fields: np.ndarray) -> Motions:
     gram = flat @ flat.T / FLOW_NOISE**2 + np.eye(len(flat))
     of_flow = np.linalg.solve(gram, flat / FLOW_NOISE**2).astype(np.float32)
     return Motions(fields, np.array(fine, np.float32), of_flow)
+
+
+@functools.cache
+def less_plane(side: int = MOTION_SIZE) -> np.ndarray:
+    """(S S, S S): takes a channel to it less its mean plane over the face's frame."""
+    mask = face_mask(side).ravel()
+    at = (np.arange(side) + 0.5) / side * 2 - 1
+    x, y = np.meshgrid(at, at)
+    basis = np.stack([np.ones(side * side), x.ravel(), y.ravel()])
+    plane = np.linalg.solve((basis * mask) @ basis.T, basis * mask)
+    return (np.eye(side * side) - basis.T @ plane).astype(np.float32)
 
 
 @functools.cache

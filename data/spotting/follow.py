@@ -48,11 +48,11 @@ SLACK = 0.008  # of the frame's width: the crop stays where it is for less
 
 @dataclass(frozen=True)
 class Reading:
-    """What a frame shows. values (K,): the facial actions and the head's turn since the face was
-    first seen, NaN without a face; frame (2, 3): from [0, 1]² of the face's frame to pixels;
-    aspect: of that frame, height over width; moved: root mean square of the face's own motion
-    since the reference, in face widths; alike: correlation with the reference; began: the face
-    was found anew, and nothing goes on across."""
+    """What a frame shows. values (V,): the facial actions and the head's turn since the face was
+    first seen, both readings (actions.py), NaN without a face; frame (2, 3): from [0, 1]² of the
+    face's frame to pixels; aspect: of that frame, height over width; moved: root mean square of
+    the face's own motion since the reference, in face widths; alike: correlation with the
+    reference; began: the face was found anew, and nothing goes on across."""
 
     values: np.ndarray
     frame: np.ndarray
@@ -67,9 +67,9 @@ class Reading:
         return bool(np.isfinite(self.values[0]))
 
 
-def no_face(columns: int = len(COLUMNS)) -> Reading:
-    """A frame without a face."""
-    return Reading(np.full(columns, np.nan, np.float32), np.full((2, 3), np.nan))
+def no_face(size: int) -> Reading:
+    """A frame without a face; size: of its values."""
+    return Reading(np.full(size, np.nan, np.float32), np.full((2, 3), np.nan))
 
 
 @dataclass
@@ -81,7 +81,7 @@ class State:
     points: np.ndarray  # (68, 2) landmarks, in pixels of the look
     reference: np.ndarray  # (SIDE, SIDE) uint8
     reference_at: np.ndarray  # (3, 3) its to_image
-    values: np.ndarray  # (K,) of the reference
+    values: np.ndarray  # (V,) of the reference
     small: bool  # whether the face has few pixels
     age: int = 0  # frames since it was taken
     noise: float = FIRST_NOISE  # variance of what the fit leaves
@@ -107,7 +107,6 @@ class Follower:
         coarse.setPatchSize(PATCH)
         coarse.setPatchStride(PATCH // 2)
         self._flows = {False: fine, True: coarse}
-        self._columns = len(self.reader.weights)
         for flow in self._flows.values():
             flow.setFinestScale(0)
 
@@ -116,8 +115,8 @@ class Follower:
         self.count += 1
         if self.state is None:
             if (self.count - 1) % SEARCH:
-                return no_face(self._columns)
-            return self._begin(grey, np.zeros(self._columns, np.float32))
+                return no_face(self.reader.size)
+            return self._begin(grey, np.zeros(self.reader.size, np.float32))
         state = self.state
         look = take_look(grey, state.to_image, state.small)
         flow = self._flows[state.small].calc(state.reference, look, None)  # type: ignore[call-overload]
@@ -160,20 +159,20 @@ class Follower:
             self.state = State(**arrays, aspect=aspect, age=age, small=small, noise=noise)
 
     def _moved(self, look: np.ndarray, flow: np.ndarray) -> np.ndarray:
-        """What changed (K,) from the reference to a look; flow (2, S, S) in face widths."""
+        """What changed (V,) from the reference to a look; flow (2, S, S) in face widths."""
         state, motions = self.state, self.reader.motions
         assert state is not None
         if self._anchor is None or self._anchor.look is not state.reference:
             self._anchor = take_anchor(state.reference, state.aspect, motions)
         amounts, state.noise = fit_motion(self._anchor, look, flow, state.noise, motions)
-        return self.reader.weights @ amounts
+        return self.reader.read(flow, amounts)
 
     def _begin(self, grey: np.ndarray, values: np.ndarray) -> Reading:
         """Look for a face, and start on it; no_face() where there is none."""
         points = self._detect(grey)
         if points is None:
             self.state = None
-            return no_face(self._columns)
+            return no_face(self.reader.size)
         return self._start(grey, points, values)
 
     def _start(self, grey: np.ndarray, points: np.ndarray, values: np.ndarray) -> Reading:
@@ -215,7 +214,7 @@ class Follower:
             return None
         if self.count % DOUBT == 0 and self._is_gone(grey, points):
             self.state = None
-            return no_face(self._columns)
+            return no_face(self.reader.size)
         frame, _ = face_frame(points)
         off = np.linalg.inv(state.to_image) @ frame @ np.diag([1 / SIDE, 1 / SIDE, 1])
         if farthest(off) > STRAY * SIDE:  # the crop has strayed: what went on goes on

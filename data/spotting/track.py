@@ -12,20 +12,21 @@ from common.errors import UserError, warn
 from common.files import write_whole
 from data.landmarks import LandmarkFinder
 
-from .actions import COLUMNS, FILE
+from .actions import FILE
+from .fit import FILE as MOTIONS_FILE
 from .follow import Follower, Reading
 from .reader import Film, read_film
 
-VERSION = 4  # of what is kept: another one is read anew
+VERSION = 5  # of what is kept: another one is read anew
 PART = 900  # frames between two saves: half a minute
 COLUMNS_OF_A_FRAME = ("numbers", "times", "values", "frames", "aspects", "moved", "alike", "began")
 
 
 @dataclass(frozen=True)
 class Track:
-    """N frames that were looked at: numbers (N,), times (N,) in seconds, values (N, K) of
-    actions.COLUMNS (NaN without a face), frames (N, 2, 3) from [0, 1]² to pixels, aspects (N,),
-    moved (N,) in face widths since the reference, alike (N,), began (N,): found anew."""
+    """N frames that were looked at: numbers (N,), times (N,) in seconds, values (N, V) of
+    actions.ActionReader (NaN without a face), frames (N, 2, 3) from [0, 1]² to pixels, aspects
+    (N,), moved (N,) in face widths since the reference, alike (N,), began (N,): found anew."""
 
     numbers: np.ndarray
     times: np.ndarray
@@ -82,7 +83,8 @@ def follow_film(
 
 def _key(film: Film, number: int | None) -> str:
     stat = film.path.stat()
-    weights = hashlib.blake2b(FILE.read_bytes(), digest_size=8).hexdigest()
+    files = MOTIONS_FILE.read_bytes() + FILE.read_bytes()
+    weights = hashlib.blake2b(files, digest_size=8).hexdigest()
     facts = (VERSION, film.path.resolve(), stat.st_size, stat.st_mtime_ns, film.fps, film.timed,
              film.first, film.count, number, weights)  # fmt: skip
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
@@ -121,11 +123,11 @@ def _keep(
 ) -> dict[str, np.ndarray]:
     """Write a part whole, and give it."""
     shown = [reading for _, _, reading in readings]
-    count = len(readings)
+    count, size = len(readings), follower.reader.size
     part = {
         "numbers": np.array([number for number, _, _ in readings], np.int64),
         "times": np.array([time for _, time, _ in readings], float),
-        "values": np.array([one.values for one in shown], np.float32).reshape(count, len(COLUMNS)),
+        "values": np.array([one.values for one in shown], np.float32).reshape(count, size),
         "frames": np.array([one.frame for one in shown], np.float32).reshape(count, 2, 3),
         "aspects": np.array([one.aspect for one in shown], np.float32),
         "moved": np.array([one.moved for one in shown], np.float32),

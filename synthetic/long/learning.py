@@ -85,8 +85,9 @@ def see(path: Path, seed: int, name: str) -> Iterator[np.ndarray]:
             grain = rng.normal(0, noise, (height + 48, width + 48)).astype(np.float32)
         row, column = rng.integers(0, 48, 2)
         sheet = grain[row : row + height, column : column + width]
-        seen = cv2.addWeighted(grey.astype(np.float32), dim, sheet, 1.0, 0, dtype=cv2.CV_8U)
-        yield cv2.imdecode(np.frombuffer(_jpeg(seen, quality), np.uint8), cv2.IMREAD_GRAYSCALE)
+        seen = cv2.addWeighted(grey.astype(np.float32), float(dim), sheet, 1.0, 0, dtype=cv2.CV_8U)
+        coded = np.frombuffer(_jpeg(seen, quality), np.uint8)
+        yield np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
 
 
 def what_happens(seed: int) -> Timeline:
