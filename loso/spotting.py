@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from common.checkpoints import one_line
 from common.errors import UserError
@@ -31,7 +32,7 @@ from data.spotting.reader import Film, read_some
 from data.spotting.track import Track
 from models.motion import UNITS as NETWORK_UNITS
 from models.motion import MotionNet
-from models.spotter import Spotter
+from models.spotter import MEMBERS, Committee, Spotter
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "spotter.safetensors"
 WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around them
@@ -67,10 +68,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class TrainedSpotter:
-    """The network, and what its scores are worth: an interval of score s is an expression with
+    """The networks, and what their scores are worth: an interval of score s is an expression with
     the probability sigmoid(slope logit(s) + offset), on synthetic motion it did not learn from."""
 
-    network: Spotter
+    network: Committee
     slope: float
     offset: float
 
@@ -82,7 +83,7 @@ class TrainedSpotter:
 
 def load_spotter(path: Path = WEIGHTS) -> TrainedSpotter:
     """The spotter of a file, in evaluation mode; UserError if it is none."""
-    network = Spotter(CHANNELS, len(COLUMNS))
+    network = Committee([Spotter(CHANNELS, len(COLUMNS)) for _ in range(MEMBERS)])
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
@@ -103,7 +104,7 @@ class Scores:
 
 
 @torch.no_grad()
-def look_both_ways(network: Spotter, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def look_both_ways(network: nn.Module, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values (T, V) at RATE -> scores (2, T) in [0, 1] and reach (2, T): the mean of what the
     network says of them and of the same face in a mirror."""
     both = np.stack([curve_channels(values), curve_channels(mirrored(values))])

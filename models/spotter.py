@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MEMBERS = 4  # of the committee that ships
 WIDTH = 48
-CURVES = 1.0  # weight of the curves' loss
+CURVES = 4.0  # weight of the curves' loss
 GAPS = (1, 2, 4, 8, 16, 32)  # the last reaches 4 s to both sides, at 30 frames a second
 
 
@@ -42,6 +43,21 @@ class Spotter(nn.Module):
             x = x + self.drop(mix(F.relu(norm(layer(x)))))
         x = F.relu(x)
         return self.score(x), self.reach(x).clamp(-3, 6).exp(), self.curves(x)
+
+
+class Committee(nn.Module):
+    """Spotters that learned from different starts; what they say in the mean is what they give:
+    of logits, of reach as logarithms, and of curves."""
+
+    def __init__(self, members: list[Spotter]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See Spotter."""
+        logits, reach, curves = zip(*[member(channels) for member in self.members])
+        mean_reach = torch.stack(reach).log().mean(0).exp()
+        return torch.stack(logits).mean(0), mean_reach, torch.stack(curves).mean(0)
 
 
 def spotter_loss(

@@ -13,9 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import save_file
-from threadpoolctl import threadpool_limits
 
 from common.cli import run_script
 from common.errors import UserError
@@ -37,7 +35,15 @@ from .spotter_data import (
     films_followed,
     follow_films,
 )
-from .spotter_training import BATCH, best_f1, calibrate, judge, shares_read, train
+from .spotter_training import (
+    BATCH,
+    best_f1,
+    calibrate,
+    judge,
+    repeatable,
+    shares_read,
+    train_members,
+)
 
 PEOPLE = 300  # whose motions are drawn
 FLOWS = 1000  # people whose flow is
@@ -46,7 +52,7 @@ MOTIONS = 120  # principal ones
 FLOW_PENALTY, PENALTY = 2e-6, 0.01
 FRAMES = 1200  # of a stream, as of a film
 FIRST_FILM, JUDGED = 5000, 8  # seeds of films; of every so many one is kept to judge by
-FILM_SHARE = 8  # times a film is looked at while a stream is once
+FILM_SHARE = 3  # times a film is looked at while a stream is once
 
 
 def principal_motions(seed: int) -> np.ndarray:
@@ -122,7 +128,7 @@ def film_curves(
 
 
 def main(
-    films: int = 53,
+    films: int = 124,
     streams: int = 600,
     epochs: int = 12,
     seed: int = 18,
@@ -136,16 +142,14 @@ def main(
         films: of 40 seconds, each seen by two cameras.
         streams: of 40 seconds, of synthetic motion without a picture.
         epochs: passes over films and streams.
-        seed: of all drawing and training; of films the first is 5000.
+        seed: of all drawing, and of the first network; of films the first is 5000.
         out: file of the network's weights.
         work: folder for films and what was read of them; what is there is not done again.
-        workers: films at once.
+        workers: films, and networks, at once.
     """
     if films < JUDGED or streams < BATCH or epochs < 1:
         raise UserError(f"--films {films} --streams {streams} --epochs {epochs}: too few")
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)  # sums in another order would be other weights
-    threadpool_limits(1)
+    repeatable()
     seeds = range(FIRST_FILM, FIRST_FILM + films)
     judged = [seed for seed in seeds if seed % JUDGED == JUDGED - 1]
     learned = [seed for seed in seeds if seed not in judged]
@@ -153,7 +157,8 @@ def main(
     reader = make_reader(motions, seed, learned, judged, work, workers)
     curves, lives = draw_curves(streams, seed + 2, TRAINING, reader, FRAMES)
     seen, lived = film_curves(learned, work, reader)
-    network = train(curves + seen * FILM_SHARE, lives + lived * FILM_SHARE, epochs, seed)
+    learned_from = curves + seen * FILM_SHARE, lives + lived * FILM_SHARE
+    network = train_members(*learned_from, epochs, seed, workers)
     others = film_curves(judged, work, reader)
     print("share of units that is read at apexes of other films:", shares_read(*others))
     known = judge(network, *others)

@@ -1,15 +1,20 @@
 """How the spotter's network learns from curves, and how good it is on others."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+from torch import nn
 
 from common.errors import UserError
+from common.parallel import as_done
 from data.spotting.actions import COLUMNS, UNITS, columns_of, mean_reading, mirrored
 from data.spotting.curves import CHANNELS, RATE, at_rate, curve_channels, true_curves
 from data.spotting.intervals import candidates, overlap
 from loso.spotting import look_both_ways
-from models.spotter import Spotter, spotter_loss
+from models.spotter import MEMBERS, Committee, Spotter, spotter_loss
 from synthetic.long.looks import look_of
 from synthetic.motion.timelines import Timeline
 
@@ -87,12 +92,12 @@ def train(curves: list[np.ndarray], timelines: list[Timeline], epochs: int, seed
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) / steps
-        print(f"epoch {epoch} of {epochs}: loss {total:.3f}", flush=True)
+        print(f"seed {seed}, epoch {epoch} of {epochs}: loss {total:.3f}", flush=True)
     return network.eval()
 
 
 def judge(
-    network: Spotter, curves: list[np.ndarray], timelines: list[Timeline]
+    network: nn.Module, curves: list[np.ndarray], timelines: list[Timeline]
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Scores (N,) of all intervals, whether each is right (N,), and how many there should be."""
     scores, right, true = [], [], 0
@@ -121,6 +126,23 @@ def calibrate(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     often = np.where(right, 1 / look_of("learn", 0).busy, 1.0)
     model = LogisticRegression(C=1e3).fit(odds, right, sample_weight=often)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def train_members(
+    curves: list[np.ndarray], timelines: list[Timeline], epochs: int, seed: int, workers: int
+) -> Committee:
+    """Train MEMBERS networks, of the seeds from `seed` on."""
+    work = partial(train, curves, timelines, epochs)
+    seeds = range(seed, seed + MEMBERS)
+    trained = dict(as_done(work, seeds, workers, repeatable))
+    return Committee([trained[i] for i in range(MEMBERS)]).eval()
+
+
+def repeatable() -> None:
+    """Make sums of this process those of any other."""
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)  # sums in another order would be other weights
+    threadpool_limits(1)
 
 
 def shares_read(curves: list[np.ndarray], timelines: list[Timeline]) -> dict[int, float]:
