@@ -36,8 +36,8 @@ from models.spotter import MEMBERS, Committee, Spotter
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "spotter.safetensors"
 WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around them
-# Chosen on drawn long videos (docs/spotting.md): the score that an interval has to reach.
-THRESHOLDS = {"micro": 0.5, "macro": 0.5}
+# Chosen on plain drawn videos (docs/spotting.md): the score that an interval has to reach.
+THRESHOLDS = {"micro": 0.5, "macro": 0.35}
 SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
 CLEAR = 0.05  # of a full unit: below that no side is told from the other
 NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO

@@ -143,15 +143,15 @@ def test_films_are_drawn_followed_and_read_once(tmp_path, monkeypatch):
     given = (films, tmp_path, reader.motions, reader.of_flow, 1)
     spotter_data.follow_films(*given)
     records = sorted(tmp_path.glob("*.npz"))
-    assert len(records) == 2 and len(list(tmp_path.glob("*.avi"))) == 1
+    assert len(records) == 3 and len(list(tmp_path.glob("*.avi"))) == 1
     written = [path.stat().st_mtime_ns for path in records]
     spotter_data.follow_films(*given)
     assert [path.stat().st_mtime_ns for path in records] == written
-    (values, life), _ = spotter_data.films_followed(films, tmp_path)
+    (values, life), *_ = spotter_data.films_followed(films, tmp_path)
     assert values.shape == (60, len(COLUMNS) + len(reader.motions.fields))
     assert len(life.actions) == 60 and np.isfinite(values).all() and np.abs(values[-1]).max() > 0
     moved, changed = spotter_data.film_pairs(films, tmp_path)
-    assert len(moved) == len(changed) == 2 * spotter_data.FILM_PAIRS
+    assert len(moved) == len(changed) == 3 * spotter_data.FILM_PAIRS
     weights = make_spotter.map_of_amounts(moved, changed)
     assert weights.shape == reader.of_fit.shape and not weights[:, :PLANES].any()
     judged = make_spotter.judge_actions(weights, (moved, changed))

@@ -52,7 +52,7 @@ MOTIONS = 120  # principal ones
 FLOW_PENALTY, PENALTY = 2e-6, 0.01
 FRAMES = 1200  # of a stream, as of a film
 FIRST_FILM, JUDGED = 5000, 8  # seeds of films; of every so many one is kept to judge by
-FILM_SHARE = 3  # times a film is looked at while a stream is once
+FILM_SHARE = 2  # times a film is looked at while a stream is once
 
 
 def principal_motions(seed: int) -> np.ndarray:
@@ -139,7 +139,7 @@ def main(
     """Draw motions, films and streams, fit the map, train the network, and judge both.
 
     Args:
-        films: of 40 seconds, each seen by two cameras.
+        films: of 40 seconds, each seen by three cameras.
         streams: of 40 seconds, of synthetic motion without a picture.
         epochs: passes over films and streams.
         seed: of all drawing, and of the first network; of films the first is 5000.

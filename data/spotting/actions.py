@@ -48,11 +48,12 @@ UNITS: dict[int, tuple[str, float]] = {
     15: ("mouthFrown", 0.7), 17: ("mouthShrugLower", 0.7), 20: ("mouthStretch", 0.7),
     24: ("mouthPress", 0.7), 25: ("mouthLowerDown", 0.25), 26: ("jawOpen", 0.18),
 }  # fmt: skip
-# The share of a unit that the fit reads, at apexes of films that it was not fitted to: regression
-# takes what is hard to tell for less. Never below 0.2: of AU 5, 7 and 9 it reads a twentieth.
+# The share of a unit that the mean of both readings shows, at apexes of films that the second was
+# not fitted to (tools.make_spotter prints it): regression takes what is hard to tell for less.
+# Never below 0.2: of AU 5, 7 and 9 it reads less than a tenth.
 READ = {
-    1: 0.46, 2: 0.41, 4: 0.29, 5: 0.2, 6: 0.26, 7: 0.2, 9: 0.2, 10: 0.22, 12: 0.8, 14: 0.23,
-    15: 0.2, 17: 0.2, 20: 0.25, 24: 0.2, 25: 0.24, 26: 0.67,
+    1: 0.31, 2: 0.27, 4: 0.24, 5: 0.2, 6: 0.33, 7: 0.2, 9: 0.2, 10: 0.21, 12: 0.82, 14: 0.26,
+    15: 0.2, 17: 0.2, 20: 0.2, 24: 0.2, 25: 0.2, 26: 0.56,
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ CAMERAS = {
     "small": Camera(0.78, (1.2, 2.6), (84, 94)),
     "noisy": Camera(0.85, (4.4, 6.0), (83, 92)),
     "tiny": Camera(0.55, (1.2, 2.6), (58, 68)),
+    "poor": Camera(0.7, (4.6, 6.0), (58, 67)),
 }
 
 
@@ -60,10 +61,10 @@ def draw_learning(path: Path, seed: int) -> None:
         write_avi(part, jpegs, video.fps, (film.width, film.height))
 
 
-def cameras_of(seed: int) -> tuple[str, str]:
-    """Two of CAMERAS that see the film of a seed."""
-    names = list(CAMERAS)
-    return names[seed % 4], names[(seed + 1 + seed // 4 % 3) % 4]
+def cameras_of(seed: int) -> tuple[str, str, str]:
+    """Three of CAMERAS that see the film of a seed: the poor one and two others."""
+    others = [name for name in CAMERAS if name != "poor"]
+    return others[seed % 4], others[(seed + 1 + seed // 4 % 3) % 4], "poor"
 
 
 def see(path: Path, seed: int, name: str) -> Iterator[np.ndarray]:
