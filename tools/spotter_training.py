@@ -67,7 +67,7 @@ def _thinned(values: np.ndarray, rate: float) -> np.ndarray:
 
 
 def train(curves: list[np.ndarray], timelines: list[Timeline], epochs: int, seed: int) -> Spotter:
-    """Train the network on streams."""
+    """Train one network on what was read and what happened."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = Spotter(CHANNELS, len(COLUMNS))
