@@ -149,7 +149,7 @@ def test_truth_names_every_event(tiny):
 def test_same_seed_same_bytes(tiny):
     video = plan_long(3, TINY)[0]
     frames = draw_frames(3, video)
-    other = [draw._jpeg(next(frames), _quality(tiny, video)) for _ in range(2)]
+    other = [draw.as_jpeg(next(frames), _quality(tiny, video)) for _ in range(2)]
     folder = video_path(tiny, video)
     assert other == [(folder / f"img{n}.jpg").read_bytes() for n in (1, 2)]
 

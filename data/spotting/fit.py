@@ -50,12 +50,17 @@ class Motions:
         return flow.reshape(*flow.shape[:-3], -1) @ self.of_flow.T
 
 
-def plane_motions(side: int = MOTION_SIZE) -> np.ndarray:
-    """(6, 2, side, side): the PLANES motions of a plane, with the sd PLANE."""
+def _plane(side: int) -> np.ndarray:
+    """(3, side, side): 1, x and y, from -1 at the frame's left and top to 1."""
     at = (np.arange(side) + 0.5) / side * 2 - 1
     x, y = np.meshgrid(at, at)
-    still = np.zeros_like(x)
-    basis = [(one, still) for one in (np.ones_like(x), x, y)]
+    return np.stack([np.ones_like(x), x, y])
+
+
+def plane_motions(side: int = MOTION_SIZE) -> np.ndarray:
+    """(6, 2, side, side): the PLANES motions of a plane, with the sd PLANE."""
+    still = np.zeros((side, side))
+    basis = [(one, still) for one in _plane(side)]
     return PLANE * np.array([*basis, *[(b, a) for a, b in basis]], np.float32)
 
 
@@ -76,9 +81,7 @@ def motions_of(fields: np.ndarray) -> Motions:
 def less_plane(side: int = MOTION_SIZE) -> np.ndarray:
     """(S S, S S): takes a channel to it less its mean plane over the face's frame."""
     mask = face_mask(side).ravel()
-    at = (np.arange(side) + 0.5) / side * 2 - 1
-    x, y = np.meshgrid(at, at)
-    basis = np.stack([np.ones(side * side), x.ravel(), y.ravel()])
+    basis = _plane(side).reshape(3, -1)
     plane = np.linalg.solve((basis * mask) @ basis.T, basis * mask)
     return (np.eye(side * side) - basis.T @ plane).astype(np.float32)
 

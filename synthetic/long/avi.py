@@ -8,7 +8,19 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 _INDEXED, _KEY = 0x10, 0x10  # flags: the file has an index; the frame needs no other
+
+
+def as_jpeg(frame: np.ndarray, quality: int) -> bytes:
+    """A picture, uint8 (H, W) or (H, W, 3) RGB, as a JPEG."""
+    picture = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    done, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise RuntimeError("OpenCV could not encode a frame")
+    return jpeg.tobytes()
 
 
 def write_avi(path: Path, jpegs: Iterable[bytes], fps: int, size: tuple[int, int]) -> None:

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-import cv2
-import numpy as np
 import torch
 
 from common.errors import UserError
@@ -18,7 +16,7 @@ from deca.anny.head import load_head
 from synthetic.claim import claim
 from synthetic.demo.plan import generator
 
-from .avi import write_avi
+from .avi import as_jpeg, write_avi
 from .film import draw_frames
 from .looks import LookName, look_of
 from .plan import LongSize, Video, plan_long
@@ -103,7 +101,7 @@ def draw_video(out: Path, seed: int, video: Video, files: Kind = "frames") -> No
     if files == "avi":
         with write_whole(path) as part:
             film = look_of(video.look, seed).films[video.corpus]
-            jpegs = (_jpeg(frame, quality) for frame in frames)
+            jpegs = (as_jpeg(frame, quality) for frame in frames)
             write_avi(part, jpegs, video.fps, (film.width, film.height))
         return
     part = path.with_name(f".{path.name}.part")
@@ -111,17 +109,9 @@ def draw_video(out: Path, seed: int, video: Video, files: Kind = "frames") -> No
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         for number, frame in enumerate(frames, start=1):
-            (part / video.frame_name(number)).write_bytes(_jpeg(frame, quality))
+            (part / video.frame_name(number)).write_bytes(as_jpeg(frame, quality))
         part.rename(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _jpeg(frame: np.ndarray, quality: int) -> bytes:
-    picture = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    done, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise RuntimeError("OpenCV could not encode a frame")
-    return jpeg.tobytes()

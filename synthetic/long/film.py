@@ -38,7 +38,9 @@ def draw_frames(seed: int, video: Video) -> Iterator[np.ndarray]:
     person = sample_person(seed, layout.person, video.subject)
     setting = _setting(rng, look)
     studio = _set_up(_with_chest(build_figure(person, True)), setting, look, video)
-    grain = _Grain(rng, rng.uniform(*look.noise), studio.camera.shape, layout.grey)
+    sd, size = np.float32(rng.uniform(*look.noise)), Grain.sheet_size(studio.camera.shape)
+    colours = () if layout.grey else (3,)
+    grain = Grain(rng, sd * rng.standard_normal((*size, *colours), dtype=np.float32))
     before = None
     for image in _render(studio, acting):
         after = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if layout.grey else image
@@ -198,23 +200,28 @@ def _cut(camera: Camera, plate: np.ndarray, rows: slice, columns: slice) -> Came
     return replace(camera, shape=shape, directions=directions.reshape(-1, 3), backdrop=backdrop)
 
 
-class _Grain:
-    """A sensor's noise: one sheet of it, laid over each frame at another place."""
+class Grain:
+    """A sensor's noise: one sheet of it, laid over each frame at another place.
+
+    sheet: float32 of sheet_size(picture's shape)[, 3], in grey levels.
+    """
 
     MOST = 48  # pixels by which the sheet is moved
 
-    def __init__(
-        self, rng: np.random.Generator, sd: float, shape: tuple[int, int], grey: bool
-    ) -> None:
-        size = [side + self.MOST for side in shape] + ([] if grey else [3])
-        self._sheet = np.float32(sd) * rng.standard_normal(size, dtype=np.float32)
-        self._shape = shape
+    def __init__(self, rng: np.random.Generator, sheet: np.ndarray) -> None:
+        self._sheet = sheet
         self._rng = rng
         self.drawn = 0
 
-    def over(self, image: np.ndarray) -> np.ndarray:
-        """(H, W[, 3]) in [0, 1] -> uint8 with noise."""
+    @classmethod
+    def sheet_size(cls, shape: tuple[int, ...]) -> tuple[int, int]:
+        """How large a sheet is for pictures (H, W)."""
+        return shape[0] + cls.MOST, shape[1] + cls.MOST
+
+    def over(self, image: np.ndarray, gain: float = 255.0) -> np.ndarray:
+        """(H, W[, 3]) float32, which `gain` takes to grey levels -> uint8 with noise."""
         row, column = self._rng.integers(0, self.MOST, 2)
-        sheet = self._sheet[row : row + self._shape[0], column : column + self._shape[1]]
+        height, width = image.shape[:2]
+        sheet = self._sheet[row : row + height, column : column + width]
         self.drawn += 1
-        return cv2.addWeighted(image, 255.0, sheet, 1.0, 0.0, dtype=cv2.CV_8U)
+        return cv2.addWeighted(image, gain, sheet, 1.0, 0.0, dtype=cv2.CV_8U)

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from common.files import write_whole
+from data.disk.video_file import video_frames
 from synthetic.demo.plan import generator
 from synthetic.motion.timelines import Event, Timeline
 
 from .acting import act_long
-from .avi import write_avi
-from .film import draw_frames
+from .avi import as_jpeg, write_avi
+from .film import Grain, draw_frames
 from .looks import look_of
 from .plan import EXPRESSIONS, LongSize, Video, plan_long
 
@@ -56,7 +57,7 @@ def draw_learning(path: Path, seed: int) -> None:
     film = look_of("learn", seed).films[CORPUS]
     video = plan_learning(seed)
     with write_whole(path) as part:
-        jpegs = (_jpeg(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 97)
+        jpegs = (as_jpeg(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 97)
                  for image in draw_frames(seed, video))  # fmt: skip
         write_avi(part, jpegs, video.fps, (film.width, film.height))
 
@@ -75,19 +76,13 @@ def see(path: Path, seed: int, name: str) -> Iterator[np.ndarray]:
     quality = int(rng.integers(camera.quality[0], camera.quality[1] + 1))
     scale = camera.scale * rng.uniform(0.95, 1.05)
     grain = None
-    film = cv2.VideoCapture(str(path))
-    while True:
-        there, picture = film.read()
-        if not there:
-            return
-        grey = cv2.resize(picture[..., 0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        height, width = grey.shape
+    for picture in video_frames(path, grey=True):
+        grey = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         if grain is None:
-            grain = rng.normal(0, noise, (height + 48, width + 48)).astype(np.float32)
-        row, column = rng.integers(0, 48, 2)
-        sheet = grain[row : row + height, column : column + width]
-        seen = cv2.addWeighted(grey.astype(np.float32), float(dim), sheet, 1.0, 0, dtype=cv2.CV_8U)
-        coded = np.frombuffer(_jpeg(seen, quality), np.uint8)
+            sheet = rng.normal(0, noise, Grain.sheet_size(grey.shape))
+            grain = Grain(rng, sheet.astype(np.float32))
+        seen = grain.over(grey.astype(np.float32), float(dim))
+        coded = np.frombuffer(as_jpeg(seen, quality), np.uint8)
         yield np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
 
 
@@ -101,7 +96,3 @@ def what_happens(seed: int) -> Timeline:
         for one in video.events
     ]  # fmt: skip
     return Timeline(acting.actions, acting.rotation, events)
-
-
-def _jpeg(picture: np.ndarray, quality: int) -> bytes:
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
