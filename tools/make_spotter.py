@@ -136,7 +136,7 @@ def main(
     work: Path = Path("result/spotter"),
     workers: int = 2,
 ) -> None:
-    """Draw motions, films and streams, fit the map, train the network, and judge both.
+    """Draw motions, films and streams, fit the maps, train the networks, and judge both.
 
     Args:
         films: of 40 seconds, each seen by three cameras.
