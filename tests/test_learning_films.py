@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from data.corpora.known import CORPORA
 from synthetic.long.avi import write_avi
 from synthetic.long.learning import (
+    BARE_FROM,
     CAMERAS,
     CORPUS,
     SECONDS,
@@ -15,7 +17,7 @@ from synthetic.long.learning import (
     what_happens,
 )
 from synthetic.long.looks import HARSH_FROM, LOOKS, look_of
-from synthetic.long.plan import EXPRESSIONS, LongSize, plan_long
+from synthetic.long.plan import EXPRESSIONS, LAYOUTS, LongSize, plan_long
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,13 @@ def test_a_film_is_busier_than_life_and_told_frame_by_frame():
     planned = [e for e in video.events if e.kind in EXPRESSIONS]
     assert [e.onset + 1 for e in life.expressions] == [e.onset for e in planned]
     assert plan_learning(5000) == video != plan_learning(5001)
+
+
+def test_learned_from_are_faces_with_glasses_and_without():
+    people = CORPORA[LAYOUTS[CORPUS].person]
+    seeds = (5000, BARE_FROM - 1, BARE_FROM, BARE_FROM + 9)
+    wear = [people.wears_glasses(plan_learning(seed).subject) for seed in seeds]
+    assert wear == [True, True, False, False]
 
 
 def test_cameras_see_the_same_each_time_and_each_its_own(film):

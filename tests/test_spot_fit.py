@@ -107,3 +107,13 @@ def test_a_flow_of_known_motions_is_told_apart():
     found = known_motions().amounts(field(true)[None].astype(np.float32))[0]
     a, b = (field(amounts)[INNER].ravel() for amounts in (true, found))
     assert np.corrcoef(a, b)[0, 1] > 0.98
+
+
+def test_of_a_flow_too_a_plane_is_no_action():
+    motions, reader = known_motions(), action_reader()
+    true = np.zeros(len(motions.fields), np.float32)
+    true[:PLANES] = np.random.default_rng(8).normal(0, 1, PLANES)
+    amounts = motions.amounts(np.tensordot(true, motions.fields, 1))
+    assert amounts[:PLANES] == pytest.approx(true[:PLANES], abs=0.05)
+    smile = 0.7 * READ[12]
+    assert np.abs(reader.of_fit @ amounts)[: len(ACTIONS)].max() < 0.02 * smile

@@ -128,7 +128,7 @@ def film_curves(
 
 
 def main(
-    films: int = 124,
+    films: int = 232,
     streams: int = 600,
     epochs: int = 12,
     seed: int = 18,

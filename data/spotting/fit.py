@@ -71,9 +71,9 @@ def motions_of(fields: np.ndarray) -> Motions:
         [cv2.resize(channel, (GRID, GRID), interpolation=cv2.INTER_CUBIC) for channel in field]
         for field in fields
     ]
-    flat = fields.reshape(len(fields), -1) * np.tile(face_mask(MOTION_SIZE).ravel(), 2)
-    gram = flat @ flat.T / FLOW_NOISE**2 + np.eye(len(flat))
-    of_flow = np.linalg.solve(gram, flat / FLOW_NOISE**2).astype(np.float32)
+    flat = fields.reshape(len(fields), -1)
+    weighed = flat * np.tile(face_mask(MOTION_SIZE).ravel(), 2) / FLOW_NOISE**2
+    of_flow = np.linalg.solve(weighed @ flat.T + np.eye(len(flat)), weighed).astype(np.float32)
     return Motions(fields, np.array(fine, np.float32), of_flow)
 
 
