@@ -37,7 +37,7 @@ from models.spotter import MEMBERS, Committee, Spotter
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "spotter.safetensors"
 WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around them
 # Chosen on plain drawn videos (docs/spotting.md): the score that an interval has to reach.
-THRESHOLDS = {"micro": 0.5, "macro": 0.35}
+THRESHOLDS = {"micro": 0.5, "macro": 0.25}
 SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
 CLEAR = 0.05  # of a full unit: below that no side is told from the other
 NEARLY = 1.25  # times MICRO up to which an interval may be cut to MICRO
