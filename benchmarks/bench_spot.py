@@ -28,7 +28,7 @@ EXPRESSIONS = ("micro", "macro")
 # What a false alarm is put down to where several things happen, the first of these.
 CAUSES = ("speech", "turn", "nod", "light", "blink", "gaze", "still")
 NEAR = 0.1  # seconds beside an interval
-BINS = (0.5, 0.7, 0.9, 1.01)
+BINS = (0.25, 0.5, 0.7, 0.9, 1.01)  # from the lower threshold on
 
 
 def found(root: Path, out: Path, workers: int = 1, corpus: str = "") -> None:
