@@ -36,7 +36,8 @@ from models.spotter import MEMBERS, Committee, Spotter
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights" / "spotter.safetensors"
 WINDOW, BESIDE = 60.0, 12.0  # seconds that are looked at together, and around them
-# Chosen on plain drawn videos (docs/spotting.md): the score that an interval has to reach.
+# The score that an interval has to reach: chosen on plain drawn videos; where in its range the
+# second lies, on a portrait (docs/spotting.md).
 THRESHOLDS = {"micro": 0.5, "macro": 0.25}
 SHOWN = 0.7  # a unit of at least this probability is named; chosen on drawn long videos
 CLEAR = 0.05  # of a full unit: below that no side is told from the other
