@@ -22,13 +22,14 @@ from common.files import write_whole
 from loso.spot_counts import match, pair
 from loso.spot_run import SpotSettings, list_videos, spot_videos
 from loso.spot_score import print_score, score_files
+from loso.spotting import THRESHOLDS
 
 TRUTH = "truth_long.csv"
 EXPRESSIONS = ("micro", "macro")
 # What a false alarm is put down to where several things happen, the first of these.
 CAUSES = ("speech", "turn", "nod", "light", "blink", "gaze", "still")
 NEAR = 0.1  # seconds beside an interval
-BINS = (0.25, 0.5, 0.7, 0.9, 1.01)  # from the lower threshold on
+BINS = (min(THRESHOLDS.values()), 0.5, 0.7, 0.9, 1.01)  # of confidence
 
 
 def found(root: Path, out: Path, workers: int = 1, corpus: str = "") -> None:
